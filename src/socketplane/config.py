@@ -1,0 +1,83 @@
+"""Where things are on a host, and the few settings there are. Parsed once, frozen afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REST_PORT = 6675
+"""TCP port of the controller's REST API (TLS)."""
+SOUTHBOUND_PORT = 6642
+"""TCP port of OVN's southbound database for ovn-controller (TLS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Every path that SocketPlane uses, below `root` (`/` but in tests)."""
+
+    root: Path = Path("/")
+
+    @property
+    def state(self) -> Path:
+        """Data that must survive a reboot; mode 0700."""
+        return self.root / "var/lib/socketplane"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files."""
+        return self.root / "run/socketplane"
+
+    @property
+    def log(self) -> Path:
+        """Log files where systemd's journal is absent."""
+        return self.root / "var/log/socketplane"
+
+    @property
+    def pki(self) -> Path:
+        """ca.crt, host.crt, host.key on every host; ca.key, server.crt, server.key on managers."""
+        return self.state / "pki"
+
+    @property
+    def host_file(self) -> Path:
+        """What this host is in the cluster: see `socketplane.cluster.identity`."""
+        return self.state / "host.json"
+
+    @property
+    def intent_db(self) -> Path:
+        """File of the intent database."""
+        return self.state / "intent.db"
+
+    @property
+    def intent_socket(self) -> Path:
+        """ovsdb-server's socket of the intent database."""
+        return self.run / "intent.sock"
+
+    @property
+    def controller_socket(self) -> Path:
+        """The controller's REST socket for the local administrator; mode 0600."""
+        return self.run / "controller.sock"
+
+    @property
+    def plugin_socket(self) -> Path:
+        """The socket where dockerd finds the driver."""
+        return self.root / "run/docker/plugins/socketplane.sock"
+
+    @property
+    def docker_socket(self) -> Path:
+        """dockerd's API socket."""
+        return self.root / "run/docker.sock"
+
+    @property
+    def ovs_socket(self) -> Path:
+        """The local Open_vSwitch database."""
+        return self.root / "run/openvswitch/db.sock"
+
+    @property
+    def northbound_socket(self) -> Path:
+        """OVN's northbound database; managers only, never on the network."""
+        return self.root / "run/ovn/ovnnb_db.sock"
+
+    @property
+    def southbound_socket(self) -> Path:
+        """OVN's southbound database on a manager, for northd."""
+        return self.root / "run/ovn/ovnsb_db.sock"

@@ -1,0 +1,1 @@
+"""The domain: frozen values and pure functions. No I/O, no clock, no randomness."""

@@ -1,0 +1,336 @@
+"""The REST types: what agent, command line and controller say to one another under /v1.
+
+Every body is JSON. Unknown fields are refused, so that a typo is an error and not a surprise. Errors come as
+`{"error": {"code", "message", "field", "remedy"}}` with the status of `socketplane.errors`.
+
+| call | who | meaning |
+|---|---|---|
+| GET /v1/version                          | anyone | `Version` |
+| GET /v1/ca                               | anyone | the cluster's CA certificate (PEM, text/plain) |
+| POST /v1/join                            | token  | `JoinRequest` -> `JoinReply` |
+| GET /v1/status                           | all    | `Status` |
+| GET /v1/hosts, /v1/hosts/{name}          | all    | `Host` |
+| PATCH /v1/hosts/{name}                   | admin  | `HostPatch` -> `Host` |
+| DELETE /v1/hosts/{name}?force=           | admin, the host itself | leave; refused (InUse) with endpoints unless forced |
+| PUT /v1/hosts/{name}/report              | the host | `HostReport`: health, every 10 s and at once on change |
+| GET /v1/networks, /v1/networks/{id|name} | all    | `Network` |
+| POST /v1/networks                        | admin, hosts | `NetworkCreate` -> `Network` |
+| PATCH /v1/networks/{id}                  | admin, origin host | `NetworkPatch` -> `Network` |
+| DELETE /v1/networks/{id|name}            | admin, hosts | refused (InUse) with endpoints |
+| POST /v1/networks/{id}/leases            | hosts  | `LeaseCreate` -> `Lease` |
+| DELETE /v1/networks/{id}/leases/{address}| hosts  | own leases only; idempotent |
+| GET /v1/leases?host=                     | all    | `Lease` |
+| GET /v1/endpoints?network=&host=&label=  | all    | `Endpoint`; label may repeat: k=v |
+| GET /v1/endpoints/{id}                   | all    | `Endpoint` |
+| PUT /v1/endpoints/{id}                   | its host | `EndpointPut` -> `Endpoint` |
+| DELETE /v1/endpoints/{id}                | its host | idempotent; `?release=true` releases its address too |
+| POST /v1/endpoints                       | hosts  | `EndpointBulk` -> `EndpointBulkReply`: many in one |
+| GET /v1/policies, /v1/policies/{network}/{name} | all | `Policy` |
+| POST /v1/policies                        | admin  | `PolicyApply` -> list of `PolicyApplied`: all or nothing |
+| DELETE /v1/policies/{network}/{name}     | admin  | |
+| GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
+| GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
+| GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
+| GET /metrics, /openapi.json              | all    | Prometheus text, OpenAPI |
+
+"all" is an administrator or a host's certificate. A list is `{"items": [...]}`.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
+Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+Labels = dict[str, str]
+
+
+class Wire(BaseModel):
+    """Base of all wire types: frozen, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Version(Wire):
+    """Program and API version."""
+
+    version: str
+    api: Literal["v1"] = "v1"
+
+
+class JoinRequest(Wire):
+    """A new host's request: it made its own key and asks for a certificate."""
+
+    token_id: str
+    secret: str
+    name: Name
+    system_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    address: IPv4Address
+    """Underlay address of the joining host."""
+    csr: str
+    """PEM; its common name is the system id."""
+    time: float
+    """The joining host's clock, seconds since the epoch: far off is its own clear error."""
+
+
+class JoinReply(Wire):
+    """What a host needs to be part of the cluster."""
+
+    certificate: str
+    ca: str
+    host: Host
+    controllers: list[str]
+    """host:port of the REST API."""
+    southbound: list[str]
+    """OVSDB remotes for ovn-controller, ssl:address:port."""
+    pool: IPv4Network
+    hosts: IPv4Network
+
+
+class HostReport(Wire):
+    """What an agent says of its own host."""
+
+    version: str
+    datapath: Literal["kernel", "userspace", "unknown"] = "unknown"
+    docker: str = ""
+    """Engine version; empty while Docker does not answer."""
+    ovs: str = ""
+    ovn_controller: bool = False
+    """Whether it is connected to the southbound."""
+    mtu: int = 0
+    conflicts: list[str] = []
+    """Networks that can't exist on this host, and why."""
+    alarms: list[str] = []
+    """Things that are wrong and need a person."""
+
+
+class Host(Wire):
+    """A host of the cluster; `report` is what its agent said last, `ready` whether that is recent and good."""
+
+    name: str
+    system_id: str
+    address: str
+    gateway: IPv4Address
+    labels: Labels = {}
+    endpoints: int = 0
+    ready: bool = False
+    seen: float | None = None
+    """When its agent was heard last, seconds since the epoch."""
+    report: HostReport | None = None
+
+
+class HostPatch(Wire):
+    """Labels replace those that stand."""
+
+    labels: Labels
+
+
+class NetworkCreate(Wire):
+    """Make a network on every host. Without a name it is pending until `NetworkPatch` gives it one."""
+
+    name: Name | None = None
+    subnet: IPv4Network | None = None
+    """None: the next free one of the pool."""
+    gateway: IPv4Address | None = None
+    """None: the subnet's first address."""
+    ip_range: IPv4Network | None = None
+    internal: bool = False
+    labels: Labels = {}
+    request: str = ""
+    """Id made by an agent: the same twice means once."""
+
+
+class NetworkPatch(Wire):
+    """What Docker told later. None leaves a field alone; `gateway` only while no endpoint exists."""
+
+    name: Name | None = None
+    gateway: IPv4Address | None = None
+    internal: bool | None = None
+    labels: Labels | None = None
+
+
+class Network(Wire):
+    """A network. `name` is empty while pending."""
+
+    id: UUID
+    name: str
+    subnet: IPv4Network
+    gateway: IPv4Address
+    ip_range: IPv4Network | None = None
+    internal: bool = False
+    labels: Labels = {}
+    endpoints: int = 0
+    created: float = 0.0
+    origin: str = ""
+
+
+class LeaseCreate(Wire):
+    """Ask for an address; `address` None means any. The gateway's lease is shared by all hosts."""
+
+    kind: Literal["gateway", "endpoint", "auxiliary"] = "endpoint"
+    address: IPv4Address | None = None
+    request: str
+    """Id made by the agent: the same twice means once."""
+
+
+class Lease(Wire):
+    """A held address, with its prefix length as Docker wants it."""
+
+    network: UUID
+    address: IPv4Address
+    prefix: int
+    kind: Literal["gateway", "endpoint", "auxiliary"]
+    host: str
+    created: float = 0.0
+
+
+class EndpointPut(Wire):
+    """A container's whole place on a network; sent again it replaces what stood."""
+
+    network: UUID
+    address: IPv4Address
+    mac: Mac
+    container: str = ""
+    name: str = ""
+    labels: Labels = {}
+    known: bool = True
+
+
+class Endpoint(Wire):
+    """A container on a network. `up` once its host installed its flows (as the northbound knows it)."""
+
+    id: str
+    network: UUID
+    network_name: str
+    host: str
+    address: IPv4Address
+    mac: str
+    container: str = ""
+    name: str = ""
+    labels: Labels = {}
+    known: bool = True
+    up: bool = False
+    created: float = 0.0
+
+
+class EndpointBulkPut(EndpointPut):
+    """One of many."""
+
+    id: EndpointId
+
+
+class EndpointBulk(Wire):
+    """Many endpoints of one host, written together."""
+
+    put: Annotated[list[EndpointBulkPut], Field(max_length=1000)] = []
+    delete: Annotated[list[EndpointId], Field(max_length=1000)] = []
+    release: bool = False
+    """Release the deleted endpoints' addresses too."""
+
+
+class EndpointBulkReply(Wire):
+    """Errors by endpoint id; what is not named was done."""
+
+    errors: dict[str, dict[str, str | None]] = {}
+
+
+class Policy(Wire):
+    """A policy; `document` is the NetworkPolicy as applied."""
+
+    network: str
+    name: str
+    number: int
+    subjects: int = 0
+    """Endpoints that it selects now."""
+    network_exists: bool = True
+    document: dict[str, object]
+
+
+class PolicyApply(Wire):
+    """NetworkPolicy documents; `metadata.namespace` names the network, `network` stands in where it is absent."""
+
+    documents: Annotated[list[dict[str, object]], Field(min_length=1, max_length=10_000)]
+    network: Name | None = None
+
+
+class PolicyApplied(Wire):
+    """What applying did."""
+
+    network: str
+    name: str
+    change: Literal["created", "configured", "unchanged"]
+
+
+class Explanation(Wire):
+    """Whether a packet passes, and by which rule."""
+
+    verdict: Literal["allow", "deny"]
+    source: str
+    destination: str
+    protocol: str
+    port: int | None
+    direction: str
+    """Which side decided: ingress, egress, isolation or default."""
+    policy: str = ""
+    """NETWORK/NAME of the deciding policy; empty where none decides."""
+    rule: str = ""
+    """Id of the deciding rule, as conntrack labels and drop logs carry it."""
+    reason: str
+    """A sentence."""
+    steps: list[str] = []
+
+
+class TokenCreate(Wire):
+    """A permission to join."""
+
+    ttl: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
+    """Seconds."""
+    uses: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Token(Wire):
+    """A token, without its secret."""
+
+    id: str
+    created: float
+    expires: float
+    uses: int
+
+
+class TokenCreated(Token):
+    """A new token; `token` is the text to hand to `socketplane join`, shown once."""
+
+    token: str
+
+
+class Status(Wire):
+    """The cluster at a glance."""
+
+    version: str
+    cluster: UUID
+    pool: IPv4Network
+    hosts: list[Host]
+    networks: int
+    endpoints: int
+    policies: int
+    alarms: list[str] = []
+
+
+class Change(Wire):
+    """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s."""
+
+    type: Literal["snapshot", "put", "delete", "ping"]
+    kind: Literal["network", "host", ""] = ""
+    networks: list[Network] | None = None
+    """Snapshot only. Pending networks are left out, here and below."""
+    hosts: list[Host] | None = None
+    network: Network | None = None
+    host: Host | None = None
+    id: str = ""
+    """Delete: the network's id or the host's name."""
