@@ -39,7 +39,7 @@ class Paths:
 
     @property
     def host_file(self) -> Path:
-        """What this host is in the cluster: see `socketplane.cluster.identity`."""
+        """What this host is in the cluster: see `socketplane.identity`."""
         return self.state / "host.json"
 
     @property
