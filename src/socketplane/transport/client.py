@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -185,9 +185,8 @@ class _Standby(Exception):
 
 def _refuse_certificate(error: BaseException) -> None:
     """Raise what can't be helped by asking another: a certificate that one of both ends doesn't trust."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError) and not isinstance(cause, aiohttp.ClientError):
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
             raise Unauthenticated(
                 f"the controller's certificate is not trusted: {cause.verify_message}", remedy="join the cluster again"
             ) from None
@@ -195,12 +194,18 @@ def _refuse_certificate(error: BaseException) -> None:
             raise Unauthenticated(
                 f"the controller refuses this host's certificate: {cause.reason}", remedy="join the cluster again"
             ) from None
-        if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-            cause = cause.certificate_error
-        elif isinstance(cause, aiohttp.ClientConnectorError):
-            cause = cause.os_error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield what lies below an error; aiohttp's own classes, which pose as ssl's without their fields, are left out."""
+    while error is not None:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            error = error.certificate_error
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            error = error.os_error
         else:
-            cause = cause.__cause__ or cause.__context__
+            yield error
+            error = error.__cause__ or error.__context__
 
 
 def _encode(body: BaseModel | Mapping[str, Any] | None) -> bytes | None:
