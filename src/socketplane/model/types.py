@@ -38,6 +38,7 @@ class Host:
     gateway: IPv4Address
     """Address of the host's own port `sp0` on the switch of hosts."""
     labels: Labels = NO_LABELS
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Network:
     """Seconds since the epoch."""
     origin: str = ""
     """Name of the host on which Docker asked for it; empty when made with `socketplane network create`."""
+    request: str = ""
+    """Id that an agent made: the same request twice means the same network."""
 
 
 class LeaseKind(StrEnum):
