@@ -1,0 +1,71 @@
+"""`socketplane explain`: would this packet pass, and who says so."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from socketplane.cli import connect, parse
+from socketplane.cli.complete import container_names
+from socketplane.cli.output import Output, OutputOption, clean, examples, out, pairs, show_json
+
+DENIED = 3
+"""Exit code of `explain` for a packet that does not pass."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "explain",
+        epilog=examples(
+            "socketplane explain web-1 app-1:8080",
+            "socketplane explain shop/web-1 10.192.0.7:53/udp",
+            "socketplane explain web-1 db-1",
+        ),
+    )(explain)
+
+
+def explain(
+    ctx: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", help="CONTAINER, NETWORK/CONTAINER or an address.", autocompletion=container_names),
+    ],
+    destination: Annotated[
+        str,
+        typer.Argument(
+            metavar="DST[:PORT[/PROTO]]", help="The same, with a port and tcp or udp.", autocompletion=container_names
+        ),
+    ],
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say whether a packet would pass, by which rule of which policy. Exit code 0: allowed, 3: denied."""
+    target, port, protocol = parse.destination(destination)
+    with connect.session(connect.of(ctx)) as session:
+        answer = session.get("/v1/explain", {"src": source, "dst": target, "port": port, "protocol": protocol})
+    if output is Output.JSON:
+        show_json(answer)
+    else:
+        _describe(answer)
+    if answer["verdict"] != "allow":
+        raise typer.Exit(DENIED)
+
+
+def _describe(answer: dict[str, Any]) -> None:
+    service = answer["protocol"] + (f"/{answer['port']}" if answer["port"] is not None else "")
+    allowed = answer["verdict"] == "allow"
+    pairs(
+        {
+            "VERDICT": answer["verdict"],
+            "FROM": answer["source"],
+            "TO": f"{answer['destination']} {service}",
+            "DECIDED BY": answer["direction"],
+            "POLICY": answer["policy"],
+            "RULE": answer["rule"],
+            "REASON": answer["reason"],
+        },
+        style="bold green" if allowed else "bold red",
+    )
+    for step in answer.get("steps", []):
+        out(f"  {clean(step)}")

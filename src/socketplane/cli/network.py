@@ -1,0 +1,108 @@
+"""`socketplane network`: networks that exist on every host."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from socketplane.cli import connect, nouns, parse
+from socketplane.cli.complete import network_names
+from socketplane.cli.output import Column, Output, OutputOption, QuietOption, clean, examples, out, show
+from socketplane.errors import NotFound
+
+app = typer.Typer(help="Networks: each one exists on every host under its name.", no_args_is_help=True)
+
+SHORT = 13
+"""Characters of an id in a table: its first two groups."""
+
+Names = Annotated[
+    list[str], typer.Argument(metavar="NETWORK...", help="Names, ids or the starts of ids.", autocompletion=network_names)
+]
+
+
+def columns(full: bool) -> list[Column]:
+    """Return the columns of a table of networks, with whole ids or their starts."""
+    return [
+        Column("NETWORK ID", lambda network: network["id"] if full else network["id"][:SHORT]),
+        Column("NAME", lambda network: network["name"], lambda _: "bold"),
+        Column("SUBNET", lambda network: network["subnet"]),
+        Column("GATEWAY", lambda network: network["gateway"]),
+        Column("INTERNAL", lambda network: network["internal"]),
+        Column("ENDPOINTS", lambda network: network["endpoints"]),
+    ]
+
+
+def find(session: connect.Session, reference: str) -> dict[str, Any]:
+    """Return the network of that name, id or start of an id. Raises NotFound, or Conflict where several fit."""
+    try:
+        network: dict[str, Any] = session.get(connect.path("networks", reference))
+    except NotFound as missing:
+        return dict(nouns.by_prefix(session.items("/v1/networks"), reference, "network", missing))
+    return network
+
+
+@app.command("ls", epilog=examples("socketplane network ls", "socketplane network rm $(socketplane network ls -q)"))
+def ls(
+    ctx: typer.Context,
+    output: OutputOption = Output.TABLE,
+    quiet: QuietOption = False,
+    no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole ids.")] = False,
+) -> None:
+    """List networks."""
+    with connect.session(connect.of(ctx)) as session:
+        networks = session.items("/v1/networks")
+    show(networks, columns(no_trunc), output, (lambda network: network["id"]) if quiet else None)
+
+
+@app.command(
+    "create",
+    epilog=examples(
+        "socketplane network create web",
+        "socketplane network create db --subnet 10.200.0.0/24 --internal --label tier=data",
+    ),
+)
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the network, on every host.")],
+    subnet: Annotated[
+        str | None, typer.Option(metavar="CIDR", help="Addresses of the network; else a free one of the pool.")
+    ] = None,
+    gateway: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Gateway; else the first address.")] = None,
+    ip_range: Annotated[
+        str | None, typer.Option(metavar="CIDR", help="Give containers addresses of this part only.")
+    ] = None,
+    internal: Annotated[bool, typer.Option("--internal", help="No way out to the world.")] = False,
+    label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Set a label; repeatable.")] = [],  # noqa: B006
+) -> None:
+    """Create a network on every host and print its id."""
+    from socketplane import wire  # heavy: pydantic
+
+    wanted = {
+        "name": name,
+        "subnet": parse.subnet(subnet, "--subnet") if subnet else None,
+        "gateway": parse.address(gateway, "--gateway") if gateway else None,
+        "ip_range": parse.subnet(ip_range, "--ip-range") if ip_range else None,
+        "internal": internal,
+        "labels": parse.labels(label),
+        "request": str(uuid4()),  # the client may send it twice
+    }
+    body = parse.body(wire.NetworkCreate, wanted)
+    with connect.session(connect.of(ctx)) as session:
+        network = session.call("POST", "/v1/networks", body)
+    out(clean(network["id"]))
+
+
+@app.command("inspect", epilog=examples("socketplane network inspect web", "socketplane network inspect web db -o table"))
+def inspect(ctx: typer.Context, networks: Names, output: OutputOption = Output.JSON) -> None:
+    """Show all that is known of networks."""
+    nouns.inspect(ctx, networks, output, lambda session, reference: [find(session, reference)])
+
+
+@app.command("rm", epilog=examples("socketplane network rm web", "socketplane network rm web db"))
+def rm(ctx: typer.Context, networks: Names) -> None:
+    """Remove networks from every host. Refused while a container anywhere is connected."""
+    nouns.remove(
+        ctx, networks, lambda session, name: session.call("DELETE", connect.path("networks", find(session, name)["id"]))
+    )

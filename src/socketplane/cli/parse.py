@@ -1,0 +1,103 @@
+"""Readers of arguments. Each raises `typer.BadParameter`, which is wrong usage (exit code 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    Body = TypeVar("Body", bound=BaseModel)
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+PROTOCOLS = ("tcp", "udp")
+NAME_RULE = "a name is 1 to 63 letters, digits, '_', '.' and '-', and starts with a letter or digit"
+
+
+def duration(text: str, flag: str) -> float:
+    """Return seconds: 90, 90s, 30m, 24h, 7d or 2w."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is no duration; write for instance 30m, 24h or 7d", param_hint=flag)
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def address(text: str, flag: str) -> IPv4Address:
+    """Return an IPv4 address."""
+    try:
+        return IPv4Address(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from None
+
+
+def subnet(text: str, flag: str) -> IPv4Network:
+    """Return an IPv4 network; bits set beyond its prefix are an error."""
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from None
+
+
+def labels(items: list[str]) -> dict[str, str]:
+    """Return key=value pairs; a key alone has the empty value, as for Docker."""
+    pairs = [item.partition("=") for item in items]
+    if not all(key for key, _, _ in pairs):
+        raise typer.BadParameter("a label is KEY=VALUE", param_hint="--label")
+    return {key: value for key, _, value in pairs}
+
+
+def label_filters(items: list[str]) -> list[str]:
+    """Return key=value filters; unlike a label, a filter needs its `=`."""
+    for item in items:
+        key, equals, _ = item.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"{item!r} is no filter; write KEY=VALUE", param_hint="--label")
+    return items
+
+
+def destination(text: str) -> tuple[str, int | None, str]:
+    """Return container or address, port and protocol of DST[:PORT[/PROTO]]."""
+    hint = "DST[:PORT[/PROTO]]"
+    target, colon, rest = text.partition(":")
+    if not target:
+        raise typer.BadParameter("the destination is missing", param_hint=hint)
+    if not colon:
+        return target, None, PROTOCOLS[0]
+    number, slash, protocol = rest.partition("/")
+    if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
+        raise typer.BadParameter(f"{number!r} is no port: 1 to 65535", param_hint=hint)
+    protocol = protocol.lower() if slash else PROTOCOLS[0]
+    if protocol not in PROTOCOLS:
+        raise typer.BadParameter(f"{protocol!r} is no protocol: tcp or udp", param_hint=hint)
+    return target, int(number), protocol
+
+
+def policy_reference(text: str, network: str | None) -> tuple[str, str]:
+    """Return network and name of NETWORK/NAME, or of NAME with a --network beside it."""
+    first, slash, name = text.partition("/")
+    if not slash:
+        first, name = network or "", text
+    elif network is not None and network != first:
+        raise typer.BadParameter(f"{text!r} is not on the network {network!r}", param_hint="--network")
+    if not (first and name):
+        raise typer.BadParameter(f"{text!r} names no policy; write NETWORK/NAME", param_hint="POLICY")
+    return first, name
+
+
+def body(kind: type[Body], values: Mapping[str, object]) -> Body:
+    """Return a request body; what its type refuses is wrong usage, by field."""
+    from pydantic import ValidationError  # heavy
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = NAME_RULE if first["type"] == "string_pattern_mismatch" else first["msg"]
+        raise typer.BadParameter(message, param_hint=where) from None

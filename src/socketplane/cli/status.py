@@ -1,0 +1,115 @@
+"""`socketplane status`: the cluster at a glance, or what runs here when it can't be asked."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from socketplane.cli import connect
+from socketplane.cli.host import columns
+from socketplane.cli.output import Output, OutputOption, clean, examples, note, out, show, show_json
+from socketplane.config import Paths
+from socketplane.errors import NotFound, SocketPlaneError, Unavailable
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("status", epilog=examples("socketplane status", "socketplane status -o json | jq -r '.alarms[]'"))(status)
+
+
+def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
+    """Show the cluster: its hosts, what they carry, and alarms. Without a controller: what runs on this machine."""
+    connection = connect.of(ctx)
+    try:
+        with connect.session(connection) as session:
+            answer = session.get("/v1/status")
+    except (Unavailable, NotFound) as error:
+        if output is Output.TABLE and connection.controller is None:
+            show_local(connection.paths)
+        raise _with_next_step(error, connection) from None
+    if output is Output.JSON:
+        show_json(answer)
+    else:
+        show_status(answer)
+
+
+def show_status(answer: Mapping[str, Any]) -> None:
+    """Print a `wire.Status` for a person."""
+    hosts = answer["hosts"]
+    show(hosts, columns(time.time()), Output.TABLE)
+    out()
+    ready = sum(1 for host in hosts if host["ready"])
+    counts = [f"{len(hosts)} host{_s(len(hosts))} ({ready} ready)"]
+    counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
+    out(f"{', '.join(counts)}; pool {clean(answer['pool'])}; SocketPlane {clean(answer['version'])}")
+    for alarm in answer["alarms"]:
+        out(f"ALARM: {clean(alarm)}")
+    for host in hosts:
+        for text in [
+            *((host.get("report") or {}).get("alarms") or []),
+            *((host.get("report") or {}).get("conflicts") or []),
+        ]:
+            out(f"ALARM: {clean(host['name'])}: {clean(text)}")
+
+
+_COUNTED = {"networks": "network", "endpoints": "endpoint", "policies": "policy"}
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def show_local(paths: Paths) -> None:
+    """Print on stderr which of a host's parts answer on this machine."""
+    parts = {
+        "Docker engine": paths.docker_socket,
+        "Open vSwitch": paths.ovs_socket,
+        "agent": paths.plugin_socket,
+        "controller": paths.controller_socket,
+        "intent database": paths.intent_socket,
+        "OVN northbound": paths.northbound_socket,
+        "OVN southbound": paths.southbound_socket,
+    }
+    width = max(map(len, parts))
+    note("On this machine:")
+    for name, path in parts.items():
+        note(f"  {name.ljust(width)}  {answers(path)}")
+
+
+def answers(path: Path) -> str:
+    """Return `running` where something accepts connections on a unix socket, else what is the matter."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return "absent"
+        except PermissionError:
+            return "can't tell (not root)"
+        except OSError as error:
+            return f"not running ({error.strerror or error})"
+    return "running"
+
+
+def _with_next_step(error: SocketPlaneError, connection: connect.Connection) -> SocketPlaneError:
+    """Return the error with the command to type next."""
+    if isinstance(error, NotFound) or connection.controller:
+        return error
+    from socketplane.identity import HostIdentity
+
+    try:
+        identity = HostIdentity.load(connection.paths.host_file)
+    except (SocketPlaneError, OSError):
+        return error
+    start = "sudo socketplane up"
+    remedy = (
+        f"start it: {start}"
+        if identity.manager
+        else f"on the manager: {start}; this host: is {identity.controllers[0]} reachable?"
+    )
+    return type(error)(error.message, remedy=remedy)

@@ -1,0 +1,238 @@
+"""Every command against a controller: what is asked, what is printed, the exit code."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+from conftest import DATABASE, WEB, Cli
+from fake import Controller
+
+from socketplane import wire
+from socketplane.errors import Forbidden, InUse, NameInUse
+
+
+def test_lists_have_stable_columns_in_a_pipe(cli: Cli, cluster: Controller) -> None:
+    assert cli.columns("network", "ls") == [
+        ["NETWORK ID", "NAME", "SUBNET", "GATEWAY", "INTERNAL", "ENDPOINTS"],
+        ["11111111-aaaa", "web", "10.192.0.0/22", "10.192.0.1", "no", "2"],
+        ["22222222-bbbb", "db", "10.192.4.0/22", "10.192.4.1", "yes", "1"],
+    ]
+    assert cli.columns("host", "ls")[1:] == [
+        ["h1", "192.0.2.1", "yes", "userspace", "20.10.24", "2", cli.columns("host", "ls")[1][6]],
+        ["h2", "192.0.2.2", "no", "-", "-", "0", "-"],
+    ]
+    assert cli.columns("endpoint", "ls") == [
+        ["ENDPOINT ID", "CONTAINER", "NETWORK", "HOST", "ADDRESS", "STATE"],
+        ["aaaaaaaaaaaa", "web-1", "web", "h1", "10.192.0.2", "up"],
+        ["bbbbbbbbbbbb", "app-1", "web", "h2", "10.192.0.3", "starting"],
+        ["cccccccccccc", "app-1", "db", "h1", "10.192.4.2", "unknown"],
+    ]
+    assert cli.columns("policy", "ls") == [
+        ["NETWORK", "NAME", "TYPES", "SUBJECTS"],
+        ["web", "allow-app", "Ingress,Egress", "2"],
+    ]
+    assert [row[0] for row in cli.columns("token", "ls")] == ["TOKEN ID", "t1"]
+
+
+def test_columns_line_up_and_carry_no_colour(cli: Cli, cluster: Controller) -> None:
+    lines = cli("network", "ls").stdout.splitlines()
+    starts = {line.index(word) for line, word in zip(lines, ("SUBNET", "10.192.0.0/22", "10.192.4.0/22"), strict=True)}
+    assert len(starts) == 1
+    assert all("\x1b" not in line and line == line.rstrip() for line in lines)
+
+
+@pytest.mark.parametrize("noun", ["host", "network", "endpoint", "policy", "token"])
+def test_json_is_what_the_controller_said(cli: Cli, cluster: Controller, noun: str) -> None:
+    kind = {"policy": "policies"}.get(noun, noun + "s")
+    assert cli.json(noun, "ls", "-o", "json") == [item.model_dump(mode="json") for item in getattr(cluster, kind)]
+
+
+@pytest.mark.parametrize("noun", ["host", "network", "endpoint", "policy", "token"])
+def test_empty_lists(cli: Cli, controller: Controller, noun: str) -> None:
+    assert cli.json(noun, "ls", "-o", "json") == []
+    assert len(cli(noun, "ls").stdout.splitlines()) == 1
+    assert cli(noun, "ls", "-q").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("noun", "ids"),
+    [
+        ("host", ["h1", "h2"]),
+        ("network", [str(WEB), str(DATABASE)]),
+        ("endpoint", ["a" * 64, "b" * 64, "c" * 64]),
+        ("policy", ["web/allow-app"]),
+        ("token", ["t1"]),
+    ],
+)
+def test_quiet_prints_whole_ids(cli: Cli, cluster: Controller, noun: str, ids: list[str]) -> None:
+    assert cli(noun, "ls", "-q").stdout.split() == ids
+    assert cli.json(noun, "ls", "-q", "-o", "json") == ids
+
+
+def test_network_create_prints_the_id_alone(cli: Cli, controller: Controller) -> None:
+    result = cli(
+        "network",
+        "create",
+        "web",
+        "--subnet",
+        "10.200.0.0/24",
+        "--gateway",
+        "10.200.0.9",
+        "--ip-range",
+        "10.200.0.128/25",
+        "--internal",
+        "--label",
+        "a=1",
+        "--label",
+        "b=x=y",
+        "--label",
+        "c",
+    )
+    assert result.stdout == f"{controller.networks[0].id}\n"
+    assert result.stderr == ""
+    assert controller.requests[-1].body == {
+        "name": "web",
+        "subnet": "10.200.0.0/24",
+        "gateway": "10.200.0.9",
+        "ip_range": "10.200.0.128/25",
+        "internal": True,
+        "labels": {"a": "1", "b": "x=y", "c": ""},
+        "request": controller.requests[-1].body["request"],
+    }
+
+
+def test_every_create_has_its_own_request_id(cli: Cli, controller: Controller) -> None:
+    cli("network", "create", "a")
+    cli("network", "create", "b")
+    ids = [request.body["request"] for request in controller.requests]
+    assert all(ids)
+    assert len(set(ids)) == 2
+
+
+def test_remove_several_goes_on_after_an_error(cli: Cli, cluster: Controller) -> None:
+    result = cli("network", "rm", "web", "nowhere", str(DATABASE), code=1)
+    assert result.stdout.splitlines() == ["web", str(DATABASE)]
+    assert result.stderr == "Error: no network 'nowhere'; see `ls`\n"
+    assert cluster.networks == []
+
+
+def test_remove_by_the_start_of_an_id(cli: Cli, cluster: Controller) -> None:
+    assert cli("network", "rm", "1111").stdout == "1111\n"
+    assert [network.name for network in cluster.networks] == ["db"]
+
+
+def test_a_refused_removal_says_why(cli: Cli, cluster: Controller) -> None:
+    cluster.refusal = InUse("network web has 2 endpoints", remedy="remove the containers first")
+    result = cli("network", "rm", "web", code=1)
+    assert result.stdout == ""
+    assert result.stderr == "Error: network web has 2 endpoints; remove the containers first\n"
+
+
+def test_token_and_policy_are_removed_by_name(cli: Cli, cluster: Controller) -> None:
+    assert cli("token", "rm", "t1").stdout == "t1\n"
+    assert cli("policy", "rm", "web/allow-app").stdout == "web/allow-app\n"
+    assert (cluster.tokens, cluster.policies) == ([], [])
+
+
+def test_policy_name_with_the_network_beside_it(cli: Cli, cluster: Controller) -> None:
+    assert cli.json("policy", "inspect", "--network", "web", "allow-app")[0]["name"] == "allow-app"
+    assert "write NETWORK/NAME" in cli("policy", "inspect", "allow-app", code=2).stderr
+    assert "not on the network" in cli("policy", "inspect", "--network", "db", "web/allow-app", code=2).stderr
+
+
+def test_inspect_prints_an_array_and_goes_on_after_an_error(cli: Cli, cluster: Controller) -> None:
+    result = cli("network", "inspect", "web", "nowhere", "db", code=1)
+    assert [network["name"] for network in json.loads(result.stdout)] == ["web", "db"]
+    assert result.stderr.startswith("Error: ")
+    assert cli.json("host", "inspect", "h2")[0]["system_id"] == "s2"
+
+
+def test_inspect_of_nothing_found_is_an_empty_array(cli: Cli, cluster: Controller) -> None:
+    assert cli.json("host", "inspect", "h9", code=1) == []
+
+
+def test_inspect_as_a_table(cli: Cli, cluster: Controller) -> None:
+    rows = cli.columns("network", "inspect", "web", "-o", "table")
+    assert rows[0] == ["FIELD", "VALUE"]
+    assert ["subnet", "10.192.0.0/22"] in rows
+
+
+@pytest.mark.parametrize(
+    ("reference", "letters"),
+    [("a" * 64, "a"), ("aaaa", "a"), ("web-1", "a"), ("app-1", "bc"), ("db/app-1", "c"), ("web/app-1", "b")],
+)
+def test_endpoints_go_by_id_or_container(cli: Cli, cluster: Controller, reference: str, letters: str) -> None:
+    assert "".join(found["id"][0] for found in cli.json("endpoint", "inspect", reference)) == letters
+
+
+def test_an_ambiguous_start_of_an_id_is_an_error(cli: Cli, cluster: Controller) -> None:
+    cluster.networks.append(
+        cluster.networks[0].model_copy(update={"id": UUID("1111ffff-aaaa-4000-8000-000000000001"), "name": "x"})
+    )
+    assert "give more of the id" in cli("network", "inspect", "1111", code=1).stderr
+    assert "no network ''" in cli("network", "inspect", "", code=1).stderr
+
+
+def test_endpoint_filters_go_to_the_controller(cli: Cli, cluster: Controller) -> None:
+    cli("endpoint", "ls", "--network", "web", "--host", "h1", "-l", "app=shop", "-l", "tier=a=b")
+    assert cluster.requests[-1].query == {"network": ["web"], "host": ["h1"], "label": ["app=shop", "tier=a=b"]}
+
+
+def test_token_create_prints_the_token_alone_on_stdout(cli: Cli, controller: Controller) -> None:
+    result = cli("token", "create", "--ttl", "36h", "--uses", "3")
+    assert result.stdout == "sp1.abc\n"
+    assert "socketplane join" in result.stderr
+    assert "3 machines" in result.stderr
+    assert controller.requests[-1].body == {"ttl": 36 * 3600.0, "uses": 3}
+    assert cli.json("token", "create", "-o", "json")["token"] == "sp1.abc"
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("allow", 0), ("deny", 3)])
+def test_explain(cli: Cli, controller: Controller, verdict: str, code: int) -> None:
+    controller.explanation = wire.Explanation(
+        verdict=verdict,
+        source="web/web-1",
+        destination="web/app-1",
+        protocol="tcp",
+        port=8080,
+        direction="ingress",
+        policy="web/allow-app",
+        rule="1.0",
+        reason="the policy's rule 0 fits",
+        steps=["egress: nothing selects web-1"],
+    )
+    result = cli("explain", "web-1", "app-1:8080", code=code)
+    assert result.stdout.splitlines()[0].split() == ["VERDICT", verdict]
+    assert "web/allow-app" in result.stdout
+    assert "nothing selects web-1" in result.stdout
+    assert controller.requests[-1].query == {"src": ["web-1"], "dst": ["app-1"], "port": ["8080"], "protocol": ["tcp"]}
+    assert cli.json("explain", "web-1", "app-1:53/UDP", "-o", "json", code=code)["verdict"] == verdict
+    assert controller.requests[-1].query["protocol"] == ["udp"]
+
+
+def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> None:
+    cluster.alarms = ["ovn-controller on h1: error parsing match"]
+    text = cli("status").stdout
+    assert "2 hosts (1 ready), 2 networks, 3 endpoints, 1 policy" in text
+    assert "ALARM: ovn-controller on h1: error parsing match" in text
+    assert wire.Status.model_validate(cli.json("status", "-o", "json")).networks == 2
+
+
+def test_errors_of_the_controller(cli: Cli, controller: Controller) -> None:
+    controller.refusal = NameInUse("a network 'web' exists", field="name", remedy="take another name")
+    result = cli("network", "create", "web", code=1)
+    assert (result.stdout, result.stderr) == ("", "Error: name: a network 'web' exists; take another name\n")
+
+
+def test_refusal_on_the_socket_keeps_its_own_remedy(cli: Cli, controller: Controller) -> None:
+    controller.refusal = Forbidden("hosts may not", remedy="ask an administrator")
+    assert cli("token", "create", code=1).stderr == "Error: hosts may not; ask an administrator\n"
+
+
+def test_version_needs_no_controller(cli: Cli) -> None:
+    from socketplane import __version__
+
+    assert cli("version").stdout == f"socketplane {__version__}\n"
+    assert wire.Version.model_validate(cli.json("version", "-o", "json")).version == __version__
