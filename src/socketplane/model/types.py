@@ -37,7 +37,7 @@ class Host:
     """Underlay address: the tunnel's end."""
     gateway: IPv4Address
     """Address of the host's own port `sp0` on the switch of hosts."""
-    labels: Labels = NO_LABELS
+    labels: Labels = field(default_factory=lambda: NO_LABELS)
     created: float = 0.0
 
 
@@ -51,7 +51,7 @@ class Network:
     gateway: IPv4Address
     ip_range: IPv4Network | None = None
     internal: bool = False
-    labels: Labels = NO_LABELS
+    labels: Labels = field(default_factory=lambda: NO_LABELS)
     created: float = 0.0
     """Seconds since the epoch."""
     origin: str = ""
@@ -96,7 +96,7 @@ class Endpoint:
     """Docker's container id; empty while unknown."""
     name: str = ""
     """Docker's container name; empty while unknown."""
-    labels: Labels = NO_LABELS
+    labels: Labels = field(default_factory=lambda: NO_LABELS)
     """The container's own labels as Docker tells them, image labels included."""
     known: bool = True
     """False while Docker did not tell in time who it is: cut off wherever any policy applies."""

@@ -1,0 +1,46 @@
+"""A host: the port of its own stack, egress through it, and its way to its own containers."""
+
+from __future__ import annotations
+
+from socketplane.compile import acl, names
+from socketplane.compile.router import REROUTE_PRIORITY
+from socketplane.compile.rows import Output, identity
+from socketplane.model.types import Cluster, Direction, Host, mac_of
+
+
+def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
+    """Add a host's rows."""
+    name = names.host_port(host.name)
+    notes = {"host": host.name}
+    port = output.row(
+        "Logical_Switch_Port",
+        name,
+        {
+            "name": name,
+            "type": "",
+            "addresses": frozenset({f"{mac_of(host.gateway)} {host.gateway}"}),
+            # Answers from outside come in here with their own source addresses.
+            "port_security": frozenset(),
+            "options": {"requested-chassis": host.system_id},
+        },
+        notes,
+    )
+    output.edge("Logical_Switch", identity(cluster.id, "Logical_Switch", names.HOSTS_SWITCH), "ports", port)
+    here = f'is_chassis_resident("{name}")'
+    reroute = output.row(
+        "Logical_Router_Policy",
+        f"egress/{host.name}",
+        {
+            "priority": REROUTE_PRIORITY,
+            "match": f"ip4.src == {cluster.pool} && {here}",
+            "action": "reroute",
+            "nexthops": frozenset({str(host.gateway)}),
+        },
+        notes,
+    )
+    output.edge("Logical_Router", identity(cluster.id, "Logical_Router", names.ROUTER), "policies", reroute)
+    # The egress pipeline runs where the destination is: resident there means that the host is the container's own.
+    match = f"{acl.subject(Direction.INGRESS, names.ENDPOINTS_GROUP)} && ip4.src == {host.gateway} && {here}"
+    columns = acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, match, name="own-host")
+    group = identity(cluster.id, "Port_Group", names.ENDPOINTS_GROUP)
+    output.edge("Port_Group", group, "acls", output.row("ACL", f"own-host/{host.name}", columns, notes))

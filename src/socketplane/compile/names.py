@@ -1,0 +1,69 @@
+"""Names and fixed addresses in the northbound. Others meet us by these: keep them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from socketplane.model.types import Cluster, Endpoint, Selector
+
+ROUTER = "sp-router"
+HOSTS_SWITCH = "sp-hosts"
+HOSTS_ROUTER_PORT = "rp-hosts"
+HOSTS_SWITCH_PORT = "nr-hosts"
+ENDPOINTS_GROUP = "sp_endpoints"
+METER = "sp-drops"
+
+
+def switch(network: UUID) -> str:
+    """Name of a network's Logical_Switch."""
+    return f"sp-{network}"
+
+
+def router_port(network: UUID) -> str:
+    """Name of the router's port on a network."""
+    return f"rp-{network}"
+
+
+def router_switch_port(network: UUID) -> str:
+    """Name of the network's switch port that the router's port is joined to."""
+    return f"nr-{network}"
+
+
+def endpoint_port(endpoint: Endpoint) -> str:
+    """Name of an endpoint's port: what the OVS Interface carries as iface-id."""
+    return f"sp-{endpoint.id}"
+
+
+def host_port(host: str) -> str:
+    """Name of the port of a host's own stack."""
+    return f"sp0-{host}"
+
+
+def network_group(network: UUID) -> str:
+    """Name of the port group of all endpoints of a network."""
+    return f"sp_n_{network.hex}"
+
+
+def unknown_group(network: UUID) -> str:
+    """Name of the port group of a network's endpoints whose identity Docker has not told yet."""
+    return f"sp_q_{network.hex}"
+
+
+def segment_group(network: UUID, selector: Selector) -> str:
+    """Name of the port group of what a selector selects; the empty one selects what the network's group holds."""
+    if not selector.match_labels:
+        return network_group(network)
+    text = "\0".join((network.hex, *(part for pair in selector.match_labels for part in pair)))
+    return f"sp_s_{sha256(text.encode()).hexdigest()[:20]}"
+
+
+def router_address(cluster: Cluster) -> IPv4Address:
+    """Address of the router on the switch of hosts: the first."""
+    return cluster.hosts.network_address + 1
+
+
+def nobody(cluster: Cluster) -> IPv4Address:
+    """Next hop of the default route, which no host ever has: the last usable address of the switch of hosts."""
+    return cluster.hosts.broadcast_address - 1

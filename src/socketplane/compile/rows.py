@@ -1,0 +1,124 @@
+"""What units produce: northbound rows, and edges between them. A row or an edge belongs to exactly one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+Value = str | int | float | bool | UUID | frozenset[object] | dict[str, str] | None
+Row = Mapping[str, Any]
+
+OWNER = "socketplane:owner"
+"""Key in external_ids whose value is the cluster's id: rows without it are not ours."""
+UNIT = "socketplane:unit"
+"""Key in external_ids that names the unit that a row was compiled from, as kind/key."""
+OUR_KEYS = "socketplane:"
+"""Prefix of all our keys in external_ids; keys of others are kept."""
+
+EDGE_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "Logical_Switch": (("ports", "Logical_Switch_Port"),),
+    "Logical_Router": (
+        ("ports", "Logical_Router_Port"),
+        ("static_routes", "Logical_Router_Static_Route"),
+        ("policies", "Logical_Router_Policy"),
+    ),
+    "Port_Group": (("ports", "Logical_Switch_Port"), ("acls", "ACL")),
+    "Meter": (("bands", "Meter_Band"),),
+}
+"""Columns whose members are edges: table to (column, table of the members). Members of others are kept."""
+
+ROOT_TABLES = frozenset(EDGE_COLUMNS)
+"""Tables whose rows live without a reference. Rows of all other tables are collected by the server with their last edge."""
+
+TABLES: Mapping[str, frozenset[str]] = {
+    "Logical_Switch": frozenset({"name", "ports", "external_ids"}),
+    "Logical_Switch_Port": frozenset({"name", "type", "addresses", "port_security", "options", "external_ids"}),
+    "Logical_Router": frozenset({"name", "options", "ports", "static_routes", "policies", "external_ids"}),
+    "Logical_Router_Port": frozenset({"name", "mac", "networks", "external_ids"}),
+    "Logical_Router_Static_Route": frozenset({"ip_prefix", "nexthop", "external_ids"}),
+    "Logical_Router_Policy": frozenset({"priority", "match", "action", "nexthops", "external_ids"}),
+    "Port_Group": frozenset({"name", "ports", "acls", "external_ids"}),
+    "ACL": frozenset(
+        {"name", "priority", "direction", "match", "action", "log", "severity", "meter", "label", "external_ids"}
+    ),
+    "Meter": frozenset({"name", "unit", "bands", "fair", "external_ids"}),
+    "Meter_Band": frozenset({"action", "rate", "burst_size", "external_ids"}),
+}
+"""Tables and columns that we write: what a replica has to hold for `operations`."""
+
+
+class RowKey(NamedTuple):
+    """A row's identity."""
+
+    table: str
+    uuid: UUID
+
+
+class Edge(NamedTuple):
+    """Membership of a row in a set column of another."""
+
+    table: str
+    """The parent's."""
+    parent: UUID
+    column: str
+    child: UUID
+
+
+@dataclass(slots=True)
+class Desired:
+    """Rows and edges that the northbound should hold. Columns of edges are not in the rows."""
+
+    rows: dict[RowKey, Row] = field(default_factory=dict)
+    edges: set[Edge] = field(default_factory=set)
+    owner: str = ""
+    """Id of the cluster."""
+
+
+@dataclass(slots=True)
+class Difference:
+    """What changed: rows with their new content (None: gone), edges with whether they should be there."""
+
+    rows: dict[RowKey, Row | None] = field(default_factory=dict)
+    edges: dict[Edge, bool] = field(default_factory=dict)
+    owner: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.edges)
+
+    def update(self, later: Difference) -> None:
+        """Add a later difference: where both speak of the same, the later one holds."""
+        self.rows.update(later.rows)
+        self.edges.update(later.edges)
+
+
+class Output:
+    """Collects the rows and edges of one unit. Row identity is computed from the cluster, the table and a key."""
+
+    __slots__ = ("cluster", "edges", "rows", "unit")
+
+    def __init__(self, cluster: UUID, unit: str) -> None:
+        self.cluster = cluster
+        self.unit = unit
+        self.rows: dict[RowKey, Row] = {}
+        self.edges: set[Edge] = set()
+
+    def row(self, table: str, key: str, columns: dict[str, Value], notes: Mapping[str, str] | None = None) -> UUID:
+        """Add a row and return its UUID; `notes` go into external_ids for people who read the database."""
+        uuid = identity(self.cluster, table, key)
+        ids = {OWNER: str(self.cluster), UNIT: self.unit}
+        for name, text in (notes or {}).items():
+            ids[OUR_KEYS + name] = text
+        columns["external_ids"] = ids
+        self.rows[RowKey(table, uuid)] = columns
+        return uuid
+
+    def edge(self, table: str, parent: UUID, column: str, child: UUID) -> None:
+        """Add the membership of `child` in a column of `parent`."""
+        self.edges.add(Edge(table, parent, column, child))
+
+
+def identity(cluster: UUID, table: str, key: str) -> UUID:
+    """Return the UUID that the row of this table and key has in the cluster's northbound."""
+    return uuid5(cluster, f"{table}/{key}")

@@ -1,0 +1,42 @@
+"""A network: its switch, its place on the router, its port groups, and what it allows by default."""
+
+from __future__ import annotations
+
+from socketplane.compile import acl, names
+from socketplane.compile.router import join
+from socketplane.compile.rows import Output
+from socketplane.model.rules import unknown_id
+from socketplane.model.types import Direction, Network, mac_of
+
+
+def compile_network(output: Output, network: Network, *, has_policy: bool) -> None:
+    """Add a network's rows. An internal one is not joined to the router: nothing leads in or out."""
+    name = names.switch(network.id)
+    notes = {"network": network.name or ""}
+    switch = output.row("Logical_Switch", str(network.id), {"name": name}, notes)
+    if not network.internal:
+        join(
+            output,
+            switch=switch,
+            ports=(names.router_port(network.id), names.router_switch_port(network.id)),
+            mac=mac_of(network.gateway),
+            address=f"{network.gateway}/{network.subnet.prefixlen}",
+        )
+    group_name = names.network_group(network.id)
+    group = output.row("Port_Group", group_name, {"name": group_name}, notes)
+    inside = f"{acl.subject(Direction.INGRESS, group_name)} && ip4.src == {network.subnet}"
+    columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, inside, name="base")
+    output.edge("Port_Group", group, "acls", output.row("ACL", f"base/network/{network.id}", columns))
+    _unknown(output, network, notes, has_policy=has_policy)
+
+
+def _unknown(output: Output, network: Network, notes: dict[str, str], *, has_policy: bool) -> None:
+    """Endpoints whose labels are not known yet are cut off, both ways, as soon as a policy speaks of the network."""
+    name = names.unknown_group(network.id)
+    group = output.row("Port_Group", name, {"name": name}, notes)
+    if not has_policy:
+        return
+    for direction in Direction:
+        match = f"{acl.subject(direction, name)} && ip"
+        columns = acl.drop(direction, acl.UNKNOWN_DROP, match, name=unknown_id(direction))
+        output.edge("Port_Group", group, "acls", output.row("ACL", f"unknown/{network.id}/{direction}", columns))
