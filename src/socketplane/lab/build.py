@@ -1,0 +1,87 @@
+"""Bring a lab up: machines, their network, SocketPlane on each by its own commands, and the first packets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from socketplane.errors import Conflict, Forbidden, NotFound, Unavailable
+from socketplane.lab import fabric, labs, layout, machine
+from socketplane.lab.form import form
+from socketplane.lab.labs import Lab
+from socketplane.lab.processes import Process
+from socketplane.lab.say import Say, silent
+
+
+async def up(
+    name: str,
+    hosts: int = 3,
+    *,
+    bare: bool = False,
+    datapath: str = "auto",
+    owner: Process | None = None,
+    say: Say = silent,
+) -> Lab:
+    """Make a lab and return it once a container on any of its hosts would work; `bare`: machines without SocketPlane.
+
+    What a crashed lab of that name left is removed first; on an error, and when cancelled, so is the new one.
+    Raises Conflict where a lab of that name runs or is being made.
+    """
+    check()
+    names = layout.host_names(hosts)
+    with labs.locked(name):
+        _refuse_running(name)
+        await asyncio.to_thread(labs.remove, name)
+        try:
+            lab = await _machines(name, names, owner, say)
+            if not bare:
+                await form(lab, datapath=datapath, say=say)
+            lab = replace(lab, ready=True)
+            lab.save()
+        except BaseException:
+            say("removing what was made")
+            labs.remove(name)  # not in a thread: a second interrupt must not leave it half done behind our back
+            raise
+    return lab
+
+
+def check() -> None:
+    """Raise Forbidden or Unavailable where no lab can be made here."""
+    check_root()
+    missing = [tool for tool in machine.TOOLS if shutil.which(tool, path=layout.program_path()) is None]
+    if missing:
+        raise Unavailable(f"not installed: {', '.join(missing)}", remedy="install the packages: sudo make packages")
+
+
+def check_root() -> None:
+    """Raise Forbidden where we are not root."""
+    if os.geteuid() != 0:
+        raise Forbidden("a lab needs root: it is made of namespaces", remedy="run it again with sudo")
+
+
+def _refuse_running(name: str) -> None:
+    try:
+        lab = labs.load(name)
+    except (NotFound, ValueError, KeyError, TypeError):
+        return
+    if lab.ready and lab.alive:
+        remedy = f"use it, or remove it first: socketplane lab down --name {name}"
+        raise Conflict(f"lab {name} is up already, with {len(lab.hosts)} hosts", remedy=remedy)
+
+
+async def _machines(name: str, hosts: Sequence[str], owner: Process | None, say: Say) -> Lab:
+    say(f"starting {len(hosts)} machine{'s' if len(hosts) > 1 else ''}")
+    for folder in layout.Layout(name).directories:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    async with asyncio.TaskGroup() as tasks:
+        started = [tasks.create_task(machine.start(name, each, hosts)) for each in (layout.FABRIC, *hosts)]
+    bridges, *rest = (task.result() for task in started)
+    lab = Lab(name, bridges, tuple(rest), time.time(), owner)
+    lab.save()
+    say("connecting them")
+    await fabric.connect(bridges, rest)
+    return lab

@@ -1,0 +1,91 @@
+"""What `socketplane lab` does, for a caller without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from socketplane.errors import NotFound, SocketPlaneError
+from socketplane.lab import build, labs, shell
+from socketplane.lab.labs import Lab, names
+from socketplane.lab.say import Say
+
+__all__ = ["down", "execute", "listing", "names", "next_steps", "up"]
+
+
+def up(name: str, hosts: int, *, bare: bool, datapath: str, say: Say) -> Lab:
+    """Make a lab; an interrupt, hang-up or termination removes what was made of it. See `build.up`."""
+
+    async def make() -> Lab:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: task.cancel() if task else None)
+        return await build.up(name, hosts, bare=bare, datapath=datapath, say=say)
+
+    try:
+        return asyncio.run(make())
+    except asyncio.CancelledError:
+        raise SocketPlaneError("interrupted; the lab was removed") from None
+    except BaseExceptionGroup as group:  # of machines that failed side by side the first one's story is enough
+        error = _first(group)
+        raise error from None
+
+
+def execute(name: str, host: str, argv: Sequence[str], folder: Path) -> NoReturn:
+    """Become a command on a host of a lab. Raises NotFound."""
+    lab = labs.load(name)
+    machine = lab.machine(host)
+    if not machine.init.alive:
+        remedy = f"make the lab again: socketplane lab up --name {name}"
+        raise NotFound(f"host {host} of lab {name} does not run any more", remedy=remedy)
+    shell.replace(machine.command(argv, str(folder)))
+
+
+def down(name: str) -> bool:
+    """Remove a lab; return whether there was anything. Raises Conflict while another process makes it."""
+    build.check_root()
+    with labs.locked(name):
+        if not labs.leftovers(name):
+            return False
+        labs.remove(name)
+        return True
+
+
+def listing() -> list[dict[str, Any]]:
+    """Return every lab's name, state, hosts and when it was made."""
+    return [_describe(name) for name in names()]
+
+
+def next_steps(lab: Lab, *, bare: bool) -> list[str]:
+    """Return what a person may type next."""
+    option = "" if lab.name == "lab" else f" --name {lab.name}"
+    enter = f"socketplane lab exec{option}"
+    last = lab.hosts[-1].name
+    tries = [
+        f"{enter} h1 -- socketplane status",
+        f"{enter} h1 -- socketplane network create web",
+        f"{enter} h1 -- docker run -d --name a --network web socketplane/lab httpd -f -h /www",
+        f"{enter} {last} -- docker run --rm --network web socketplane/lab curl -s ADDRESS-OF-a",
+    ]
+    if bare:
+        tries = [f"{enter} h1 -- bash"]
+    return ["Try:", *(f"  {line}" for line in tries), "Remove it:", f"  socketplane lab down{option}"]
+
+
+def _describe(name: str) -> dict[str, Any]:
+    with contextlib.suppress(SocketPlaneError, ValueError, KeyError, TypeError):
+        lab = labs.load(name)
+        state = ("up" if lab.ready else "starting") if lab.alive else "broken"
+        return {"name": name, "state": state, "hosts": [host.name for host in lab.hosts], "created": lab.created}
+    return {"name": name, "state": "broken", "hosts": [], "created": None}
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

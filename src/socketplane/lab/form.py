@@ -1,0 +1,96 @@
+"""Make a cluster of a lab's machines with the very commands that an administrator types on real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from socketplane.errors import Unavailable
+from socketplane.lab import images
+from socketplane.lab.labs import Lab
+from socketplane.lab.machine import Machine
+from socketplane.lab.say import Say
+from socketplane.lab.shell import CommandFailed
+
+UPLINK = "eth1"
+START = 90.0
+"""Seconds that a host's own start may take, a slow machine included."""
+READY = 60.0
+WARM = 30.0
+
+
+async def form(lab: Lab, *, datapath: str, say: Say) -> None:
+    """Start SocketPlane on every host; return once the first container on any of them would work.
+
+    Raises CommandFailed with what `socketplane` said, Unavailable where hosts do not become ready in time.
+    """
+    first, others = lab.hosts[0], lab.hosts[1:]
+    image = asyncio.create_task(images.tarball())
+    try:
+        say(f"socketplane up on {first.name}")
+        await first.run("socketplane", "up", *_arguments(first, datapath), timeout=START)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_load(first, image))
+            if others:
+                say(f"socketplane join on {', '.join(host.name for host in others)}")
+                token = (await first.run("socketplane", "token", "create", "--uses", str(len(others)))).out.strip()
+                for host in others:
+                    tasks.create_task(_join(host, token, datapath, image))
+    finally:
+        image.cancel()
+    say("waiting for the tunnels and for every host to be ready")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ready(first, len(lab.hosts)))
+        for source, target in itertools.permutations(lab.hosts, 2):
+            tasks.create_task(_warm(source, target))
+
+
+async def ready(host: Machine, hosts: int) -> None:
+    """Return once `socketplane status` calls all hosts ready. Raises Unavailable with what it said last."""
+    deadline = time.monotonic() + READY
+    while True:
+        answer = await host.run("socketplane", "status", "-o", "json", check=False)
+        waiting = _waiting(answer.out) if answer.code == 0 else answer.err.strip()
+        known = json.loads(answer.out)["hosts"] if answer.code == 0 else []
+        if not waiting and len(known) == hosts:
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable(f"not every host is ready: {waiting or f'{len(known)} of {hosts} are known'}")
+        await asyncio.sleep(0.3)
+
+
+async def _join(host: Machine, token: str, datapath: str, image: asyncio.Task[Path]) -> None:
+    # By standard input: an argument could be read by everybody in the process list.
+    await host.run("socketplane", "join", "-", *_arguments(host, datapath), stdin=token + "\n", timeout=START)
+    await _load(host, image)
+
+
+async def _load(host: Machine, image: asyncio.Task[Path]) -> None:
+    await images.load(host, await image)
+
+
+async def _warm(source: Machine, target: Machine) -> None:
+    """Have a host find its peer: until then the first packets into the tunnel are lost."""
+    deadline = time.monotonic() + WARM
+    while True:
+        answer = await source.run("busybox", "ping", "-c", "1", "-W", "1", str(target.underlay), check=False)
+        if answer.code == 0:
+            return
+        if time.monotonic() > deadline:
+            raise CommandFailed(f"{source.name} does not reach {target.name} ({target.underlay}): {answer.out}", answer)
+        await asyncio.sleep(0.2)
+
+
+def _arguments(host: Machine, datapath: str) -> list[str]:
+    arguments = ["--name", host.name, "--address", str(host.underlay), "--uplink", UPLINK]
+    return arguments if datapath == "auto" else [*arguments, "--datapath", datapath]
+
+
+def _waiting(status: str) -> str:
+    answer: dict[str, Any] = json.loads(status)
+    late = [host["name"] for host in answer["hosts"] if not host["ready"]]
+    return "; ".join([*late, *answer["alarms"]]) if late else ""
