@@ -1,0 +1,181 @@
+"""Endpoints' ports: a veth into the container, and its other end on br-int. Crash anywhere: `attach` repairs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from socketplane.agent import veth
+from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
+from socketplane.agent.plumbing import Kind
+from socketplane.agent.rows import SwitchPort
+from socketplane.agent.switch import Switch
+from socketplane.agent.veth import Veth, VethMaker
+from socketplane.errors import Unavailable
+from socketplane.ovsdb import Row
+
+TUNNEL_OVERHEAD = 58
+"""Geneve over IPv4 with OVN's option: what an underlay packet has besides the container's."""
+FALLBACK_MTU = 1442
+_OWNER = "endpoint"
+_log = structlog.get_logger()
+
+
+class Datapath:
+    """This host's endpoints on Open vSwitch (implements `Plumbing`). An async context manager.
+
+    `underlay` is the host's address at the tunnels' ends; its link's MTU decides that of containers.
+    """
+
+    def __init__(self, switch: Switch, netlink: Netlink, underlay: str) -> None:
+        self._switch = switch
+        self._netlink = netlink
+        self._underlay = underlay
+        self._kind: Kind = "userspace"
+        self._mtu: int | None = None
+        self._veths: set[str] = set()
+        self._locks = _Locks()
+
+    async def __aenter__(self) -> Self:
+        self._kind = await self._netlink.call(lambda _: detect_kind())
+        self._veths = set(await self._netlink.call(veth.present))
+        await self._look_up_mtu()
+        _log.info("datapath", kind=self._kind, mtu=self.mtu, veths=len(self._veths))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave everything in place: what runs keeps running."""
+
+    @property
+    def kind(self) -> Kind:
+        """The datapath in use."""
+        return self._kind
+
+    @property
+    def mtu(self) -> int:
+        """MTU of a container's interface."""
+        return self._mtu or FALLBACK_MTU
+
+    async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
+        """Make (or repair) veth and port; return the name of the container's end. See `Plumbing.attach`."""
+        spec = Veth(endpoint_id, mac, mtu, checksum_offload=self._kind == "kernel")
+        if self._mtu is None:
+            await self._look_up_mtu()
+        async with self._locks.hold(endpoint_id), AsyncExitStack() as undo:
+            maker = VethMaker(spec)
+            undo.push_async_callback(self._undo, maker)
+            await self._drop_stale_port(maker, spec)
+            await self._netlink.call(maker.ensure)
+            self._veths.add(endpoint_id)
+            await self._switch.put(_port(spec))
+            undo.pop_all()
+        return spec.container_end
+
+    async def detach(self, endpoint_id: str) -> None:
+        """Remove port and veth. See `Plumbing.detach`."""
+        async with self._locks.hold(endpoint_id):
+            # Without ovsdb-server the veth goes all the same; the row then shows in ports(), to be detached later.
+            port = self._switch.delete(veth.host_end(endpoint_id), _OWNER)
+            outcomes = await asyncio.gather(port, self._remove_pair(endpoint_id), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def installed(self, endpoint_id: str, timeout: float) -> None:  # noqa: ASYNC109
+        """Return once ovn-controller and ovs-vswitchd serve the port. See `Plumbing.installed`."""
+        name = veth.host_end(endpoint_id)
+        try:
+            await self._switch.wait_interface(name, _is_installed, timeout)
+        except TimeoutError:
+            raise self._why_not(name, timeout) from None
+
+    def ports(self) -> frozenset[str]:
+        """Return the ids of endpoints that have a port or veth of ours."""
+        rows = {row["external_ids"].get("iface-id-ver", "") for row in self._switch.interfaces(_OWNER)}
+        return frozenset((rows | self._veths) - {""})
+
+    async def _drop_stale_port(self, maker: VethMaker, spec: Veth) -> None:
+        """Let go of a port whose veth is gone before the veth is made anew.
+
+        ovs-vswitchd's userspace datapath would stay bound to the old one, and neither send nor receive.
+        """
+        if self._switch.interface(spec.host_end) is None or not await self._netlink.call(maker.needs_making):
+            return
+        if await self._switch.delete(spec.host_end, _OWNER):
+            await self._switch.settled()
+
+    async def _undo(self, maker: VethMaker) -> None:
+        if maker.made:
+            await self._remove_pair(maker.veth.endpoint_id)
+            if self._switch.connected:  # otherwise the row, if it came to be, shows in ports()
+                await self._switch.delete(maker.veth.host_end, _OWNER)
+
+    async def _remove_pair(self, endpoint_id: str) -> None:
+        await self._netlink.call(partial(veth.remove, endpoint_id=endpoint_id))
+        self._veths = {known for known in self._veths if known[:12] != endpoint_id[:12]}
+
+    async def _look_up_mtu(self) -> None:
+        link = await self._netlink.call(partial(link_with_address, address=self._underlay))
+        if link is not None:
+            self._mtu = int(link.get("mtu")) - TUNNEL_OVERHEAD
+
+    def _why_not(self, name: str, timeout: float) -> Unavailable:
+        row = self._switch.interface(name)
+        missing, remedy = "Open vSwitch has no such port", "attach the endpoint anew"
+        if row is not None and row["error"]:
+            missing, remedy = f"Open vSwitch says: {row['error']}", "see ovs-vswitchd's log"
+        elif row is not None and row["ofport"] is None:
+            missing, remedy = "ovs-vswitchd has not taken the port", "see that ovs-vswitchd runs"
+        elif row is not None and "ovn-remote" not in self._switch.external_ids():
+            missing, remedy = "this host is no chassis of OVN (no ovn-remote)", "run `socketplane up` or `join`"
+        elif row is not None:
+            missing = f"ovn-controller has not bound {row['external_ids'].get('iface-id')}"
+            remedy = "see that ovn-controller runs and reaches the southbound database"
+        return Unavailable(f"port {name} is not ready after {timeout:g} s: {missing}", remedy=remedy)
+
+
+def detect_kind() -> Kind:
+    """Return the datapath that this kernel offers to Open vSwitch."""
+    return "kernel" if has_generic_family("ovs_datapath") else "userspace"
+
+
+def _is_installed(row: Row) -> bool:
+    return bool(row["external_ids"].get("ovn-installed") == "true")
+
+
+def _port(spec: Veth) -> SwitchPort:
+    ids = {
+        "iface-id": f"sp-{spec.endpoint_id}",
+        "iface-id-ver": spec.endpoint_id,
+        "attached-mac": spec.mac,
+    }
+    return SwitchPort(spec.host_end, _OWNER, ids)
+
+
+class _Locks:
+    """One lock for each endpoint that somebody works on."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def hold(self, endpoint_id: str) -> AsyncIterator[None]:
+        """Wait for whoever works on this endpoint; names have room for its first twelve digits."""
+        key = endpoint_id[:12]
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = lock, users + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = lock, users - 1

@@ -1,0 +1,95 @@
+"""Netlink off the event loop.
+
+The kernel does a request's work inside `sendmsg`: deleting a link takes 16 ms there (an RCU grace period), and any
+request waits for whoever holds the RTNL lock. An asyncio netlink socket would stop the whole loop for that long, so
+requests run in a few threads, each with a socket of its own; several requests that belong together are one call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pyroute2 import GenericNetlinkSocket, IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+Result = TypeVar("Result")
+Link = Any
+"""A link message of pyroute2: `message["index"]`, `message.get("ifname")`, ..."""
+
+_THREADS = 4  # the kernel serialises most of it anyway; a slow deletion must not hold up the rest
+
+
+class Netlink:
+    """Threads with netlink sockets, in the network namespace of the thread that enters the context."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="netlink")
+        self._local = threading.local()
+        self._sockets: list[IPRoute] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        for socket in self._sockets:
+            socket.close()
+
+    async def call(self, function: Callable[[IPRoute], Result]) -> Result:
+        """Run `function` with a netlink socket in a thread.
+
+        It always runs to its end: a cancelled caller waits for it, so that what it did can be undone.
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, function)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    def _run(self, function: Callable[[IPRoute], Result]) -> Result:
+        if not hasattr(self._local, "socket"):
+            self._local.socket = IPRoute()
+            self._sockets.append(self._local.socket)
+        return function(self._local.socket)
+
+
+def ignoring(*numbers: int, function: Callable[[], Result]) -> Result | None:
+    """Return what the function returns, or None when netlink answers one of these errors."""
+    try:
+        return function()
+    except NetlinkError as error:
+        if error.code in numbers:
+            return None
+        raise
+
+
+def find_link(ipr: IPRoute, **which: object) -> Link | None:
+    """Return the link with that `ifname` or `index` in this namespace, or None."""
+    found = ignoring(errno.ENODEV, function=lambda: ipr.link("get", **which))
+    return found[0] if found else None
+
+
+def link_with_address(ipr: IPRoute, address: str) -> Link | None:
+    """Return the link that holds an address of this host, or None."""
+    for found in ipr.get_addr(address=address):
+        return find_link(ipr, index=found["index"])
+    return None
+
+
+def has_generic_family(name: str) -> bool:
+    """Return whether the kernel knows a generic netlink family (a module's sign of life)."""
+    with GenericNetlinkSocket() as socket:
+        try:
+            socket.bind(name, None)
+        except (NetlinkError, KeyError, OSError):
+            return False
+        return True

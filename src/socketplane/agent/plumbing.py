@@ -1,0 +1,41 @@
+"""What the driver needs of this host's network, as a type: no netlink, no OVSDB behind it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+Kind = Literal["kernel", "userspace"]
+"""Which of Open vSwitch's datapaths forwards packets."""
+
+
+class Plumbing(Protocol):
+    """An endpoint's port on Open vSwitch. Every method may be repeated, and called for many endpoints at once."""
+
+    @property
+    def kind(self) -> Kind:
+        """The datapath in use."""
+
+    @property
+    def mtu(self) -> int:
+        """MTU of a container's interface: what fits into the underlay with the tunnel's headers around it."""
+
+    async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
+        """Make (or repair) the endpoint's veth and its port on br-int; return the name of the container's end.
+
+        All or nothing: when it fails, what it made is gone again. Unavailable: Open vSwitch does not answer.
+        """
+
+    async def detach(self, endpoint_id: str) -> None:
+        """Remove the endpoint's port and veth, wherever the container's end is now. Nothing there is fine too."""
+
+    async def installed(self, endpoint_id: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is the contract
+        """Return once this host forwards and filters the endpoint's packets.
+
+        Unavailable after `timeout` seconds, with what is missing in its message.
+        """
+
+    def ports(self) -> frozenset[str]:
+        """Return the ids of endpoints that have a port or a veth of ours on this host, finished or not.
+
+        Of a veth that a crash left unfinished only the first twelve digits may be known: `detach` takes these too.
+        """

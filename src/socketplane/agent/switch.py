@@ -1,0 +1,204 @@
+"""This host's Open vSwitch: the bridge br-int and its ports, through the local Open_vSwitch database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from socketplane.agent import rows
+from socketplane.agent.gather import Gatherer
+from socketplane.agent.plumbing import Kind
+from socketplane.agent.rows import BRIDGE, OWNER, Index, SwitchPort
+from socketplane.config import Paths
+from socketplane.errors import NotFound, Unavailable
+from socketplane.ovsdb import (
+    Client,
+    ConstraintViolation,
+    Disconnected,
+    Operation,
+    OvsdbError,
+    Replica,
+    Row,
+    RowChange,
+    by_uuid,
+    mutate,
+)
+
+PATIENCE = 10.0
+"""Seconds for which a request waits for ovsdb-server or ovs-vswitchd before it is Unavailable."""
+_log = structlog.get_logger()
+
+
+class Switch:
+    """The local Open vSwitch, shared by endpoints' ports and the gateway. An async context manager.
+
+    It can be entered before ovsdb-server runs; requests then wait up to `patience` seconds for it. Every request is
+    idempotent and touches only rows that carry our mark (and br-int's own settings, as ovn-controller does).
+    """
+
+    def __init__(self, paths: Paths, *, patience: float = PATIENCE) -> None:
+        self._socket = paths.ovs_socket
+        self._patience = patience
+        self._client = Client([f"unix:{self._socket}"], "Open_vSwitch")
+        self._gatherer = Gatherer(self._client)
+        self._index = Index()
+        self._replica: asyncio.Task[Replica] | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._client)
+        self._stack.push_async_callback(self._gatherer.close)
+        self._replica = asyncio.create_task(self._client.monitor(rows.TABLES, self._note), name="ovs replica")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._replica is not None:
+            self._replica.cancel()
+            await asyncio.wait([self._replica])
+        await self._stack.aclose()
+
+    @property
+    def connected(self) -> bool:
+        """Whether ovsdb-server can be asked now."""
+        return self._client.connected
+
+    async def ensure_bridge(self, kind: Kind) -> None:
+        """Make br-int, or set right what is wrong with it: datapath, fail mode, no in-band control."""
+        replica = await self.replica()
+        made = await self._transact_until_done(lambda: rows.bridge_operations(replica, self._index, kind))
+        if made:
+            _log.info("bridge set up", bridge=BRIDGE, datapath=kind)
+
+    async def remove_bridge(self) -> None:
+        """Remove br-int with all its ports, if we made it."""
+        replica = await self.replica()
+        await self._transact_until_done(lambda: rows.bridge_delete_operations(replica, self._index))
+
+    async def put(self, port: SwitchPort) -> bool:
+        """Make a port, or set right what is wrong with it; return whether there was something to do.
+
+        Conflict: a port of that name is not ours.
+        """
+        replica = await self.replica()
+        return await self._transact_until_done(lambda: rows.port_operations(replica, self._index, port))
+
+    async def delete(self, name: str, owner: str) -> bool:
+        """Remove a port; return whether there was one of ours."""
+        replica = await self.replica()
+        return await self._transact_until_done(lambda: rows.delete_operations(replica, self._index, name, owner))
+
+    async def settled(self) -> None:
+        """Return once ovs-vswitchd has done what the database says. Unavailable: it does not in time."""
+        replica = await self.replica()
+        root = rows.root_uuid(replica)
+        await self._transact(lambda: [mutate("Open_vSwitch", by_uuid(root), [("next_cfg", "+=", 1)])])
+        goal = replica["Open_vSwitch"][root]["next_cfg"]
+        try:
+            await replica.wait_for(lambda tables: tables["Open_vSwitch"][root]["cur_cfg"] >= goal, self._patience)
+        except TimeoutError:
+            raise Unavailable("ovs-vswitchd does not answer", remedy="see that ovs-vswitchd runs") from None
+
+    def interface(self, name: str) -> Row | None:
+        """Return an interface as the database shows it now."""
+        tables = self._tables
+        uuid = self._index.interfaces.get(name)
+        return tables["Interface"].get(uuid) if tables is not None and uuid is not None else None
+
+    def interfaces(self, owner: str) -> Iterator[Row]:
+        """Return our interfaces of one role, as the database shows them now."""
+        tables = self._tables
+        if tables is not None:
+            for row in tables["Interface"].values():
+                if row["external_ids"].get(OWNER) == owner:
+                    yield row
+
+    def external_ids(self) -> dict[str, str]:
+        """Return what the host says of itself to OVN (`ovn-remote`, `system-id`, ...)."""
+        tables = self._tables
+        return {} if tables is None else dict(tables["Open_vSwitch"][rows.root_uuid(tables)]["external_ids"])
+
+    async def wait_interface(self, name: str, condition: Callable[[Row], bool], timeout: float) -> None:  # noqa: ASYNC109
+        """Return once an interface is there and as wanted. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            replica = await self.replica()
+
+            def met(_: Replica) -> bool:
+                row = self.interface(name)
+                return row is not None and condition(row)
+
+            await replica.wait_for(met)
+
+    async def replica(self) -> Replica:
+        """Return the live copy of the database. Unavailable: ovsdb-server does not answer."""
+        if self._replica is None:
+            raise Unavailable("not connected to Open vSwitch")
+        try:
+            async with asyncio.timeout(self._patience):
+                return await asyncio.shield(self._replica)
+        except (TimeoutError, OvsdbError) as error:
+            raise self._unavailable(error) from error
+
+    @property
+    def _tables(self) -> Replica | None:
+        task = self._replica
+        return task.result() if task is not None and task.done() and not task.cancelled() and not task.exception() else None
+
+    def _note(self, changes: Sequence[RowChange]) -> None:
+        # Removals first: within one update a name may go from one row to another.
+        for change in sorted(changes, key=lambda change: change.new is not None):
+            self._index.note(change.table, change.uuid, change.old, change.new)
+
+    async def _transact_until_done(self, missing: Callable[[], list[Operation]]) -> bool:
+        """Transact what is `missing` until nothing is; return whether something was."""
+        did = False
+        async with _bound(self._patience, self._unavailable):
+            while missing():
+                did = True
+                await self._transact(missing)
+        return did
+
+    async def _transact(self, make: Callable[[], list[Operation]]) -> None:
+        """Transact once what `make` says; a connection that breaks, or a row that was made meanwhile, is no failure."""
+        try:
+            await self._client.wait_connected(self._patience)
+            if operations := make():
+                await self._gatherer.transact(operations)
+        except ConstraintViolation as error:  # somebody else inserted that name: look again
+            _log.debug("row exists meanwhile", error=str(error))
+        except Disconnected as error:
+            _log.warning("Open vSwitch's database went away", error=str(error))
+        except OvsdbError as error:
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: BaseException) -> Unavailable:
+        remedy = f"see that ovsdb-server runs and listens on {self._socket}"
+        return Unavailable(f"Open vSwitch's database does not answer ({error or 'timeout'})", remedy=remedy)
+
+
+class _bound:  # noqa: N801 - reads like asyncio.timeout
+    def __init__(self, seconds: float, error: Callable[[BaseException], Unavailable]) -> None:
+        self._timeout = asyncio.timeout(seconds)
+        self._error = error
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise self._error(late) from None
+
+
+def no_such_port(name: str) -> NotFound:
+    """Return the error for a port that is not there."""
+    return NotFound(f"Open vSwitch has no port {name}", remedy="attach the endpoint anew")
