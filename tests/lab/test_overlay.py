@@ -1,0 +1,115 @@
+"""Traffic: on one host and across, bulk both ways, from a container's first instruction on, and not where it must not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.lab.world import SERVE, Host, World, allow
+
+from socketplane.lab.images import IMAGE
+
+pytestmark = pytest.mark.lab
+MEGABYTES = 4
+RUNS = 50
+
+
+async def _push(source: Host, name: str, address: str) -> str:
+    """Send bulk through the echo server and return how many bytes came back."""
+    command = f"head -c {MEGABYTES}000000 /dev/zero | socat -t 20 - TCP:{address}:7 | wc -c"
+    return (await source.inside(name, "sh", "-c", command, timeout=60)).out.strip()
+
+
+async def test_ping_and_bulk_on_one_host_and_across(world: World) -> None:
+    h1, h2, _ = world.hosts
+    await world.network("web")
+    echo = ("socat", "TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat")
+    here = await h1.run("here", "web", command=echo)
+    there = await h2.run("there", "web", command=echo)
+    await h1.run("client", "web")
+    for address in (here, there):
+        ping = await h1.inside("client", "ping", "-c", "3", "-w", "6", address)
+        assert " 0% packet loss" in ping.out, ping.out
+        assert await _push(h1, "client", address) == f"{MEGABYTES}000000"
+    # The other way round: what the far one sends is as whole.
+    assert await _push(h2, "there", here) == f"{MEGABYTES}000000"
+
+
+@pytest.mark.parametrize("server", ["h1", "h2"])
+async def test_a_first_instruction_that_connects(world: World, server: str) -> None:
+    """Allowed succeeds at once, denied never: 50 containers whose first instruction is a connect."""
+    h1 = world.first
+    far = next(host for host in world if host.name == server)
+    await world.network("web")
+    address = await far.run("server", "web", "--label", "app=server", command=SERVE)
+    await world.policy(allow("only-clients", "web", "server", "client", 8080))
+    connect = ("socat", "-u", "OPEN:/dev/null", f"TCP:{address}:8080,connect-timeout=1")
+    allowed, denied = [], []
+    for _ in range(RUNS):
+        run = ("run", "--rm", "--network", "web")
+        good, bad = await asyncio.gather(
+            h1.docker(*run, "--label", "app=client", IMAGE, *connect, check=False),
+            h1.docker(*run, "--label", "app=stranger", IMAGE, *connect, check=False),
+        )
+        allowed.append(good.code)
+        denied.append(bad.code)
+    assert allowed == [0] * RUNS
+    assert 0 not in denied
+
+
+async def test_two_networks_do_not_reach_each_other(world: World) -> None:
+    h1, h2, _ = world.hosts
+    await world.network("red")
+    await world.network("blue")
+    near = await h1.run("red-here", "red", command=SERVE)
+    far = await h2.run("red-there", "red", command=SERVE)
+    await h1.run("blue", "blue")
+    await h1.run("red", "red")
+    for address in (near, far):
+        assert await h1.connects("red", address)
+        assert not await h1.connects("blue", address, timeout=1)
+
+
+async def test_neither_docker0_nor_a_lan_host_gets_in(world: World) -> None:
+    """The host's own stack is no way around policy, though it has a route to every container."""
+    h1, _, h3 = world.hosts
+    await world.network("web")
+    address = await h1.run("server", "web", command=SERVE)
+    await h1.docker("run", "-d", "--name", "bridged", IMAGE, "sleep", "600")
+    own = await h1.machine.run("curl", "-sS", "-m", "3", f"http://{address}:8080/")
+    assert own.out == "socketplane\n"  # the host itself may
+    assert not await h1.connects("bridged", address, timeout=1)
+    lan = ("socat", "-u", "OPEN:/dev/null", f"TCP:{address}:8080,connect-timeout=1")
+    await world.lab.fabric.network(f"route add {address}/32 via {h1.machine.management}")
+    try:
+        assert (await world.lab.fabric.run(*lan, check=False)).code != 0
+    finally:
+        await world.lab.fabric.network(f"route del {address}/32")
+    assert h3.name == "h3"
+
+
+async def test_containers_reach_out_and_internal_ones_do_not(world: World) -> None:
+    h1, h2, _ = world.hosts
+    outside = str(world.lab.fabric.management)
+    await world.network("web")
+    await world.network("inner", "--internal")
+    await h1.run("one", "web")
+    await h2.run("two", "web")
+    await h1.run("locked", "inner")
+    server = world.lab.fabric.run("timeout", "60", "socat", "TCP-LISTEN:8081,fork,reuseaddr", "EXEC:cat", check=False)
+    serving = asyncio.create_task(server)
+    try:
+        for host, name in ((h1, "one"), (h2, "two")):
+            await _reaches(host, name, outside)
+        assert not await h1.connects("locked", outside, 8081, timeout=1)
+    finally:
+        await world.lab.fabric.run("sh", "-c", "kill $(pidof socat)", check=False)
+        await serving
+
+
+async def _reaches(host: Host, name: str, outside: str) -> None:
+    for _ in range(20):
+        if await host.connects(name, outside, 8081):
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"{name} on {host.name} does not reach {outside}")
