@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ class Cli:
     paths: Paths
     environment: dict[str, str | None]
 
-    def __call__(self, *args: str, code: int = 0, input: str | bytes | None = None) -> Result:
-        result = CliRunner(env=self.environment).invoke(app, args, input=input, obj=self.paths, prog_name="socketplane")
+    def __call__(self, *args: str, code: int = 0, stdin: str | bytes | None = None) -> Result:
+        result = CliRunner(env=self.environment).invoke(app, args, input=stdin, obj=self.paths, prog_name="socketplane")
         assert result.exit_code == code, (args, result.output, result.exception)
         assert "Traceback" not in result.output
         if code != 0 and not isinstance(result.exception, SystemExit):
@@ -105,6 +105,3 @@ def endpoint(
         name=name,
         **more,
     )
-
-
-Run = Callable[..., Result]

@@ -172,7 +172,15 @@ def test_an_ambiguous_start_of_an_id_is_an_error(cli: Cli, cluster: Controller) 
         cluster.networks[0].model_copy(update={"id": UUID("1111ffff-aaaa-4000-8000-000000000001"), "name": "x"})
     )
     assert "give more of the id" in cli("network", "inspect", "1111", code=1).stderr
-    assert "no network ''" in cli("network", "inspect", "", code=1).stderr
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../b", "%2e", "a?b#c", "ü/%/x"])
+def test_odd_names_are_only_names(cli: Cli, cluster: Controller, name: str) -> None:
+    result = cli("network", "rm", name, code=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert len(cluster.networks) == 2
+    assert all(request.path.count("/") <= 3 for request in cluster.requests)
 
 
 def test_endpoint_filters_go_to_the_controller(cli: Cli, cluster: Controller) -> None:

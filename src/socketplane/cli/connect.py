@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from urllib.parse import quote
 import typer
 
 from socketplane.config import REST_PORT, Paths
-from socketplane.errors import Forbidden, InvalidInput, SocketPlaneError, Unavailable
+from socketplane.errors import Forbidden, InvalidInput, NotFound, SocketPlaneError, Unavailable
 
 if TYPE_CHECKING:
+    import asyncio
     import ssl
 
     from pydantic import BaseModel
@@ -92,7 +92,10 @@ class Session:
 
 
 def path(*parts: str) -> str:
-    """Return a path below /v1 with each part escaped."""
+    """Return a path below /v1 with each part escaped. Raises NotFound for a part that would mean another path."""
+    for part in parts:
+        if part in ("", ".", ".."):
+            raise NotFound(f"nothing is named {part!r}")
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
@@ -100,6 +103,8 @@ def path(*parts: str) -> str:
 def session(connection: Connection) -> Iterator[Session]:
     """Open the way to the controller. Raises what `target_of` raises."""
     target = target_of(connection)
+    import asyncio
+
     from socketplane.transport.client import ControllerClient  # heavy: aiohttp and the wire types
 
     with asyncio.Runner() as runner:
@@ -142,10 +147,10 @@ def _given(connection: Connection, text: str) -> Target:
         return Path(text)
     if text.startswith("unix:"):
         return Path(text.removeprefix("unix:").removeprefix("//"))
-    addresses = [item.strip() for item in text.split(",") if item.strip()]
+    addresses = [item.strip() for item in text.split(",")]
     for address in addresses:
         host, colon, port = address.rpartition(":")
-        if "/" in address or (colon and not (host and port.isdigit())):
+        if not address or "/" in address or (colon and not (host and port.isdigit())):
             raise InvalidInput(
                 f"{address!r} is no controller", field="--controller", remedy="write HOST[:PORT] or unix:///PATH"
             )

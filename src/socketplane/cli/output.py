@@ -91,19 +91,19 @@ def span(seconds: float) -> str:
 
 def out(text: str = "") -> None:
     """Print a line on stdout."""
-    typer.echo(text)
+    sys.stdout.write(text + "\n")
 
 
 def note(text: str) -> None:
     """Print a line for a person on stderr, out of the way of what a script captures."""
-    typer.echo(text, err=True)
+    sys.stderr.write(text + "\n")
 
 
 def fail(error: SocketPlaneError | str) -> None:
     """Print an error on stderr; the exit code is the caller's."""
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     prefix = typer.style("Error:", fg="red", bold=True) if colour else "Error:"
-    typer.echo(f"{prefix} {clean(error)}", err=True)
+    note(f"{prefix} {clean(error)}")
 
 
 def show_json(data: object) -> None:
