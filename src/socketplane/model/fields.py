@@ -1,0 +1,102 @@
+"""Reading a document field by field, so that every complaint names the path and what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from socketplane.errors import InvalidInput, Unsupported
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, in the words of a YAML document."""
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {_shorten(value)!r}"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list | tuple) else f"the {type(value).__name__} {_shorten(str(value))}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """Return a remedy for a name that isn't known."""
+    found = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {found[0]}?" if found else f"known here: {', '.join(sorted(known))}"
+
+
+class Fields:
+    """A mapping of the document at a path. `take` the known fields, then `finish`: what is left over is refused."""
+
+    __slots__ = ("_known", "_left", "path")
+
+    def __init__(self, value: object, path: str) -> None:
+        if not isinstance(value, Mapping):
+            raise InvalidInput(f"has to be a mapping, not {kind_of(value)}", field=path or None)
+        self.path = path
+        self._left: dict[str, Any] = {}
+        self._known: list[str] = []
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise InvalidInput(f"a field's name has to be text, not {kind_of(key)}", field=path or None)
+            self._left[key] = item
+
+    def at(self, name: str) -> str:
+        """Return the path of a field."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def take(self, name: str) -> Any:
+        """Return a field's value; None where it is absent or empty."""
+        self._known.append(name)
+        return self._left.pop(name, None)
+
+    def has(self, name: str) -> bool:
+        """Return whether a field that was not taken yet is there, empty or not."""
+        return name in self._left
+
+    def items(self, name: str) -> Iterator[tuple[Any, str]] | None:
+        """Return a list's elements with their paths; None where the list is absent."""
+        value, path = self.take(name), self.at(name)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple):
+            raise InvalidInput(f"has to be a list, not {kind_of(value)}", field=path, remedy="write its elements with -")
+        return ((element, f"{path}[{number}]") for number, element in enumerate(value))
+
+    def refuse(self, **unsupported: str) -> None:
+        """Refuse fields that the standard has and this version doesn't, each with a remedy."""
+        for name, remedy in unsupported.items():
+            self._known.append(name)
+            if name in self._left:
+                raise Unsupported("is not supported in this version", field=self.at(name), remedy=remedy or None)
+
+    def finish(self) -> None:
+        """Refuse whatever was not taken."""
+        for name in self._left:
+            raise InvalidInput("unknown field", field=self.at(name), remedy=nearest(name, self._known))
+
+
+def text(value: object, path: str, *, what: str = "text") -> str:
+    """Return a value that has to be text."""
+    if isinstance(value, str):
+        return value
+    remedy = "put it in quotes" if isinstance(value, bool | int | float) else None
+    raise InvalidInput(f"has to be {what}, not {kind_of(value)}", field=path, remedy=remedy)
+
+
+def texts(value: object, path: str) -> dict[str, str]:
+    """Return a mapping of text to text; empty where it is absent."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInput(f"has to be a mapping, not {kind_of(value)}", field=path)
+    return {text(key, path, what="a mapping of text"): text(item, f"{path}[{key}]") for key, item in value.items()}
