@@ -1,0 +1,1 @@
+"""The host's agent: Docker's network and IPAM driver, and what keeps host, Docker and controller in step."""

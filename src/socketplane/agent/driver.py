@@ -1,0 +1,228 @@
+"""The network driver: what dockerd wants done for a network and for a container's place on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from ipaddress import IPv4Interface
+from typing import Any
+
+import structlog
+
+from socketplane import wire
+from socketplane.agent import protocol
+from socketplane.agent.adoption import Adoption
+from socketplane.agent.identity import Identifier, Identity
+from socketplane.agent.link import Link
+from socketplane.agent.locks import Locks
+from socketplane.agent.outbox import Outbox
+from socketplane.agent.plugin import Method
+from socketplane.agent.ports import Ports
+from socketplane.agent.state import EndpointRecord, NetworkRecord, State
+from socketplane.errors import InUse, InvalidInput, SocketPlaneError, Unavailable, Unsupported
+from socketplane.model.types import mac_of
+
+INSTALL_TIMEOUT = 10.0
+_MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
+_log = structlog.get_logger()
+
+
+class NetworkDriver:
+    """Answers NetworkDriver.*. Every method may be called again, and at any time."""
+
+    def __init__(
+        self,
+        state: State,
+        link: Link,
+        outbox: Outbox,
+        adoption: Adoption,
+        identifier: Identifier,
+        ports: Ports,
+        locks: Locks,
+        *,
+        networks_changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        install_timeout: float = INSTALL_TIMEOUT,
+    ) -> None:
+        self._state = state
+        self._link = link
+        self._outbox = outbox
+        self._adoption = adoption
+        self._identifier = identifier
+        self._ports = ports
+        self._locks = locks
+        self._networks_changed = networks_changed
+        self._clock = clock
+        self._install_timeout = install_timeout
+        self._container_ends: dict[str, str] = {}
+
+    def methods(self) -> dict[str, Method]:
+        """Return the methods by the names that dockerd calls."""
+        endpoint = protocol.EndpointRequest
+        return {
+            "NetworkDriver.GetCapabilities": Method(self.capabilities),
+            "NetworkDriver.CreateNetwork": Method(self.create_network, protocol.CreateNetwork),
+            "NetworkDriver.DeleteNetwork": Method(self.delete_network, protocol.NetworkRequest),
+            "NetworkDriver.CreateEndpoint": Method(self.create_endpoint, protocol.CreateEndpoint),
+            "NetworkDriver.EndpointOperInfo": Method(self.oper_info, endpoint),
+            "NetworkDriver.Join": Method(self.join, endpoint),
+            "NetworkDriver.Leave": Method(self.nothing, endpoint),
+            "NetworkDriver.DeleteEndpoint": Method(self.delete_endpoint, endpoint),
+            "NetworkDriver.ProgramExternalConnectivity": Method(self.publish, endpoint),
+            "NetworkDriver.RevokeExternalConnectivity": Method(self.nothing, endpoint),
+            "NetworkDriver.DiscoverNew": Method(self.nothing, protocol.Request),
+            "NetworkDriver.DiscoverDelete": Method(self.nothing, protocol.Request),
+            "NetworkDriver.AllocateNetwork": Method(self.refuse_swarm, protocol.Request),
+            "NetworkDriver.FreeNetwork": Method(self.nothing, protocol.Request),
+        }
+
+    async def capabilities(self, _: None) -> dict[str, Any]:
+        """Local scope: each engine has the network for itself, and containers reach all hosts through it."""
+        return {"Scope": "local", "ConnectivityScope": "global"}
+
+    async def nothing(self, _: protocol.Request) -> dict[str, Any]:
+        """Succeed: there is nothing to do."""
+        return {}
+
+    async def refuse_swarm(self, _: protocol.Request) -> dict[str, Any]:
+        """Refuse what only a Swarm manager asks."""
+        raise Unsupported("Swarm networks are not served", remedy=f"use `{protocol.CREATE_COMMAND}`")
+
+    async def create_network(self, request: protocol.CreateNetwork) -> dict[str, Any]:
+        """Record which network of the cluster this is; its name and labels come later, as an event."""
+        record = await self._adoption.created(request)
+        _log.info("network.created", network=str(record.id), docker=record.docker[:12], subnet=str(record.subnet))
+        return {}
+
+    async def delete_network(self, request: protocol.NetworkRequest) -> dict[str, Any]:
+        """Pass a user's `docker network rm` on to the cluster. Docker removes it here whatever is answered."""
+        record = self._state.networks.pop(request.network, None)
+        self._state.deleting[request.network] = self._clock()
+        if record is not None and request.network not in self._state.removing:
+            await self._delete_everywhere(record)
+        self._state.removing.discard(request.network)
+        await self._state.save()
+        self._networks_changed()
+        return {}
+
+    async def create_endpoint(self, request: protocol.CreateEndpoint) -> dict[str, Any]:
+        """Make the container's port. Docker does not call DeleteEndpoint if this fails, so a failure undoes itself."""
+        address = request.interface.address
+        if request.interface.address_ipv6:
+            raise Unsupported("IPv6 is not supported yet", remedy="leave out --ip6")
+        if address is None:
+            raise InvalidInput("no IPv4 address", field="Interface.Address")
+        given = request.interface.mac.lower()
+        if given and not _MAC.match(given):
+            raise InvalidInput(f"{given!r} is not a MAC address of one interface", field="--mac-address")
+        async with self._locks.hold(request.endpoint):
+            network = await self._adoption.known(request.network)
+            if address.ip not in network.subnet:
+                raise InvalidInput(f"{address.ip} is outside {network.subnet}", field="Interface.Address")
+            record = _endpoint(request.endpoint, network, address, given or mac_of(address.ip))
+            await self._attach(record)
+        return {"Interface": {} if given else {"MacAddress": record.mac}}
+
+    async def join(self, request: protocol.EndpointRequest) -> dict[str, Any]:
+        """Answer once the container's port is segmented and forwards: its first packet is judged like any other."""
+        async with self._locks.hold(request.endpoint):
+            network = await self._adoption.known(request.network)
+            identity = await self._identifier.of(request.network, request.endpoint)
+            record = self._state.endpoints.get(request.endpoint) or _recovered(request.endpoint, network, identity)
+            self._state.endpoints[record.id] = record
+            self._state.mark_put(record.id)
+            await self._link.call("PUT", f"/v1/endpoints/{record.id}", put_of(record, identity))
+            container_end = self._container_ends.get(record.id) or await self._attach(record)
+            await self._installed(record.id)
+        _log.info("endpoint.joined", endpoint=record.id[:12], name=identity.name, address=str(record.address))
+        answer: dict[str, Any] = {"InterfaceName": {"SrcName": container_end, "DstPrefix": "eth"}}
+        if not network.internal:
+            answer["Gateway"] = str(network.gateway)
+        return answer
+
+    async def delete_endpoint(self, request: protocol.EndpointRequest) -> dict[str, Any]:
+        """Undo an endpoint. Never fails: Docker would only log it, and the reconciler finishes what was not possible."""
+        async with self._locks.hold(request.endpoint):
+            record = self._state.endpoints.pop(request.endpoint, None)
+            self._container_ends.pop(request.endpoint, None)
+            self._state.changed()
+            try:
+                await self._ports.detach(request.endpoint)
+            except (SocketPlaneError, OSError, TimeoutError) as error:
+                _log.warning("endpoint.detach_later", endpoint=request.endpoint[:12], reason=str(error))
+            if record is None or record.put:
+                await self._outbox.delete_endpoint(request.endpoint, (record.network, record.address) if record else None)
+        return {}
+
+    async def oper_info(self, _: protocol.EndpointRequest) -> dict[str, Any]:
+        """Return nothing of interest; Docker 20.10 insists on the call."""
+        return {"Value": {}}
+
+    async def publish(self, request: protocol.EndpointRequest) -> dict[str, Any]:
+        """Refuse published ports by name; without any there is nothing to do."""
+        if request.options.get(protocol.PORT_MAP):
+            raise Unsupported(
+                "published ports are not supported yet",
+                field="--publish",
+                remedy="leave it out: the container is reached at its own address",
+            )
+        return {}
+
+    async def _delete_everywhere(self, record: NetworkRecord) -> None:
+        try:
+            await self._link.delete_network(record.id)
+        except InUse as error:
+            _log.info("network.in_use_elsewhere", network=str(record.id), reason=str(error))
+        except SocketPlaneError as error:
+            _log.warning("network.delete_later", network=str(record.id), reason=str(error))
+            self._state.tombstones.add(record.id)
+
+    async def _attach(self, record: EndpointRecord) -> str:
+        try:
+            name = await self._ports.attach(record.id, record.mac, self._ports.mtu)
+        except BaseException:
+            try:
+                await self._ports.detach(record.id)
+            except (SocketPlaneError, OSError, TimeoutError) as error:
+                _log.warning("endpoint.detach_later", endpoint=record.id[:12], reason=str(error))
+            raise
+        known = self._state.endpoints.get(record.id)
+        if known is None or not known.put:
+            self._state.endpoints[record.id] = record
+        self._state.changed()
+        self._container_ends[record.id] = name
+        return name
+
+    async def _installed(self, endpoint: str) -> None:
+        try:
+            await self._ports.installed(endpoint, self._install_timeout)
+        except TimeoutError:
+            raise Unavailable(
+                f"ovn-controller did not install the port's flows within {self._install_timeout:g} s",
+                remedy="`socketplane status` tells whether it is connected",
+            ) from None
+
+
+def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
+    """Return what the controller is told of an endpoint."""
+    return wire.EndpointPut(
+        network=record.network,
+        address=record.address,
+        mac=record.mac,
+        container=identity.container,
+        name=identity.name,
+        labels=dict(identity.labels),
+        known=identity.known,
+    )
+
+
+def _endpoint(endpoint: str, network: NetworkRecord, address: IPv4Interface, mac: str) -> EndpointRecord:
+    return EndpointRecord(endpoint, network.docker, network.id, address.ip, address.network.prefixlen, mac)
+
+
+def _recovered(endpoint: str, network: NetworkRecord, identity: Identity) -> EndpointRecord:
+    """Return an endpoint that we forgot, between its creation and now, as Docker holds it."""
+    if identity.address is None:
+        raise Unavailable("this endpoint is not known here", remedy="start the container again")
+    return _endpoint(endpoint, network, identity.address, identity.mac.lower() or mac_of(identity.address.ip))

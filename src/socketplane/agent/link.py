@@ -1,0 +1,195 @@
+"""The agent's way to the controller: bounded patience, one circuit breaker for all callers, the last snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel
+
+from socketplane import wire
+from socketplane.errors import NotFound, SocketPlaneError, Unavailable
+
+PATIENCE = 10.0
+"""Seconds that an attach waits for a controller, counted from when it was first missed, by whomever."""
+UNREACHABLE = "the controller is unreachable"
+_PROBE_EVERY = 1.0
+_RETRY_EVERY = 0.25
+_log = structlog.get_logger()
+
+
+class Client(Protocol):
+    """What the link needs of `transport.client.ControllerClient`."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int | float | Sequence[str]] | None = None,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109
+    ) -> Any:
+        """Return the parsed answer."""
+
+    def watch(self) -> AsyncIterator[wire.Change]:
+        """Yield changes for ever."""
+
+
+class Breaker:
+    """Knows since when the controller has not answered, so that forty callers don't each wait their whole patience."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.down_since: float | None = None
+        self._last_try = 0.0
+        self._reason = ""
+
+    def refuse(self, patience: float) -> None:
+        """Raise Unavailable when it was missed for longer than `patience` and somebody tried a moment ago."""
+        now = self._clock()
+        if self.down_since is not None and now - self.down_since >= patience and now - self._last_try < _PROBE_EVERY:
+            raise _unreachable(Unavailable(self._reason))
+        self._last_try = now
+
+    def failed(self, reason: str) -> None:
+        """Note that nobody answered."""
+        self._last_try = self._clock()
+        self._reason = reason
+        if self.down_since is None:
+            self.down_since = self._last_try
+            _log.warning("controller.unreachable", reason=reason)
+
+    def answered(self) -> None:
+        """Note an answer."""
+        if self.down_since is not None:
+            _log.info("controller.back", after=round(self._clock() - self.down_since, 1))
+        self.down_since = None
+
+    def left(self, patience: float) -> float:
+        """Return how much of `patience` remains."""
+        return patience if self.down_since is None else patience - (self._clock() - self.down_since)
+
+
+class Link:
+    """Calls to the controller, and its networks as it last told them (pending ones are not told)."""
+
+    def __init__(
+        self,
+        client: Client,
+        host: str,
+        *,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._patience = patience
+        self._breaker = Breaker(clock)
+        self._listeners: list[Callable[[], None]] = []
+        self.host = host
+        """This host's name in the cluster."""
+        self.networks: dict[UUID, wire.Network] = {}
+        self.synced = False
+        """Whether `networks` came from a controller at all."""
+
+    @property
+    def down(self) -> bool:
+        """Whether the last attempt found nobody."""
+        return self._breaker.down_since is not None
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever networks changed or the controller came back."""
+        self._listeners.append(listener)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        params: Mapping[str, str] | None = None,
+        patience: float | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109
+    ) -> Any:
+        """Return the controller's answer; keep asking for `patience` seconds (0: once).
+
+        Raises:
+            Unavailable: nobody answers. What was sent carries an id, so that nothing happened or it is undone later.
+            SocketPlaneError: what the controller answered.
+        """
+        wait = self._patience if patience is None else patience
+        while True:
+            self._breaker.refuse(wait)
+            try:
+                answer = await self._client.call(method, path, body, params, timeout=self._limit(timeout, wait))
+            except Unavailable as error:
+                self._breaker.failed(error.message)
+                if self._breaker.left(wait) <= 0:
+                    raise _unreachable(error) from None
+                await asyncio.sleep(_RETRY_EVERY)
+            except SocketPlaneError:
+                self._breaker.answered()
+                raise
+            else:
+                self._breaker.answered()
+                return answer
+
+    async def network(self, network: UUID) -> wire.Network:
+        """Return a network of the cluster, pending ones included; NotFound where there is none."""
+        known = self.networks.get(network)
+        if known is not None:
+            return known
+        return wire.Network.model_validate(await self.call("GET", f"/v1/networks/{network}"))
+
+    async def find_subnet(self, subnet: str) -> wire.Network | None:
+        """Return the network with exactly this subnet, pending ones included."""
+        for known in self.networks.values():
+            if str(known.subnet) == subnet:
+                return known
+        items = (await self.call("GET", "/v1/networks"))["items"]
+        return next((wire.Network.model_validate(item) for item in items if item["subnet"] == subnet), None)
+
+    async def lease(self, network: UUID, lease: wire.LeaseCreate) -> wire.Lease:
+        """Hold an address."""
+        return wire.Lease.model_validate(await self.call("POST", f"/v1/networks/{network}/leases", lease))
+
+    async def delete_network(self, network: UUID) -> None:
+        """Delete a network; one that is gone already is deleted. InUse: endpoints stand somewhere."""
+        with suppress(NotFound):
+            await self.call("DELETE", f"/v1/networks/{network}", patience=0, timeout=5.0)
+        self.networks.pop(network, None)
+
+    async def run(self) -> None:
+        """Follow the controller's networks for ever."""
+        async for change in self._client.watch():
+            self._breaker.answered()
+            self._apply(change)
+            for listener in self._listeners:
+                listener()
+
+    def _apply(self, change: wire.Change) -> None:
+        if change.type == "snapshot":
+            self.networks = {network.id: network for network in change.networks or []}
+            self.synced = True
+        elif change.type == "put" and change.network is not None:
+            self.networks[change.network.id] = change.network
+        elif change.type == "delete" and change.kind == "network":
+            self.networks.pop(UUID(change.id), None)
+
+    def _limit(self, timeout: float, patience: float) -> float:
+        """Bound one attempt: a controller that accepts and says nothing must not use up more than our patience."""
+        if self._breaker.down_since is None:
+            return timeout
+        return min(timeout, max(1.0, self._breaker.left(patience)))
+
+
+def _unreachable(error: Unavailable) -> Unavailable:
+    return Unavailable(
+        f"{UNREACHABLE}, nothing was changed: {error.message}",
+        remedy=error.remedy or "what runs keeps running; try again when `socketplane status` answers",
+    )

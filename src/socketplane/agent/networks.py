@@ -1,0 +1,289 @@
+"""Every network of the cluster on this engine, and every network that Docker made here in the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from socketplane import wire
+from socketplane.agent import protocol
+from socketplane.agent.adoption import Adoption, DockerNetwork
+from socketplane.agent.docker import Docker
+from socketplane.agent.inventory import Event
+from socketplane.agent.link import Link
+from socketplane.agent.state import NetworkRecord, State
+from socketplane.errors import Forbidden, InUse, NameInUse, NotFound, SocketPlaneError, Unavailable
+
+INTERVAL = 10.0
+_SETTLING = 60.0
+"""Seconds for which a record without its Docker network, or the reverse, is taken for work in progress."""
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make the cluster's network on this engine."""
+
+    network: wire.Network
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Find out about a Docker network of ours that the controller does not list: new, or deleted."""
+
+    docker: DockerNetwork
+    record: NetworkRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Remove a Docker network of ours that no network of the cluster stands behind."""
+
+    docker: DockerNetwork
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Say why the cluster's network can't be here."""
+
+    text: str
+
+
+Action = Create | Settle | Replace | Clash
+
+
+def plan(
+    desired: Mapping[UUID, wire.Network],
+    docker: Sequence[DockerNetwork],
+    records: Mapping[str, NetworkRecord],
+    tombstones: Collection[UUID],
+    deleting: Collection[str],
+) -> list[Action]:
+    """Return what brings the engine's networks and the controller's together. Docker's ids differ from host to host."""
+    actions: list[Action] = []
+    here: dict[UUID, DockerNetwork] = {}
+    by_name = {network.name: network for network in docker}
+    for network in docker:
+        record = records.get(network.id)
+        if not network.ours or network.id in deleting:
+            continue
+        if record is None:
+            actions.append(Replace(network, "the cluster has no network for it"))
+        elif record.id in desired or record.id in tombstones:
+            here[record.id] = network
+        else:
+            actions.append(Settle(network, record))
+    for uuid, wanted in desired.items():
+        if uuid in tombstones:
+            continue
+        if uuid in here:
+            if here[uuid].name != wanted.name:
+                actions.append(Clash(_misnamed(wanted, here[uuid])))
+            continue
+        rival = by_name.get(wanted.name)
+        if rival is None:
+            actions.append(Create(wanted))
+        elif not rival.ours:
+            actions.append(Clash(_rival(wanted, rival)))
+    return actions
+
+
+class Networks:
+    """Keeps the two in step: at once when either changes, and every few seconds in case one was missed."""
+
+    def __init__(
+        self,
+        state: State,
+        link: Link,
+        docker: Docker,
+        adoption: Adoption,
+        *,
+        clock: Callable[[], float] = time.time,
+        interval: float = INTERVAL,
+    ) -> None:
+        self._state = state
+        self._link = link
+        self._docker = docker
+        self._adoption = adoption
+        self._clock = clock
+        self._interval = interval
+        self._wanted = asyncio.Event()
+        self._again = False
+        self.conflicts: list[str] = []
+        """Networks that can't be on this host as the cluster has them, and what to do."""
+
+    def wake(self) -> None:
+        """Compare soon."""
+        self._wanted.set()
+
+    def on_event(self, event: Event) -> None:
+        """Compare after what the engine did to a network."""
+        if event.type in ("network", "engine") and event.action in ("create", "destroy", "disconnect", "connected"):
+            self.wake()
+
+    async def run(self) -> None:
+        """Compare for ever."""
+        while True:
+            try:
+                async with asyncio.timeout(self._interval):
+                    await self._wanted.wait()
+            except TimeoutError:
+                pass
+            self._wanted.clear()
+            try:
+                await self.sync()
+            except Unavailable as error:
+                _log.debug("networks.waiting", reason=str(error))
+
+    async def sync(self) -> None:
+        """Compare once and do what is to be done. Never inside a handler: this makes dockerd call them.
+
+        Raises:
+            Unavailable: Docker or the controller does not answer.
+        """
+        if not self._link.synced:
+            return
+        await self._bury()
+        docker = [DockerNetwork.of(entry) for entry in await self._docker.networks()]
+        self._forget_gone({network.id for network in docker})
+        await self._recall(docker)
+        conflicts: list[str] = []
+        actions = plan(self._link.networks, docker, self._state.networks, self._state.tombstones, self._state.deleting)
+        for action in actions:
+            try:
+                conflicts += await self._do(action)
+            except SocketPlaneError as error:
+                _log.warning("network.not_settled", action=type(action).__name__, reason=str(error))
+                if isinstance(action, Create) and not isinstance(error, Unavailable):
+                    conflicts.append(f"{action.network.name}: it can't be made on this host: {error}")
+        self.conflicts = conflicts
+        await self._state.save()
+        if self._again:
+            self._again = False
+            self.wake()
+
+    async def _bury(self) -> None:
+        """Tell the controller of networks that were removed while it was away."""
+        for network in sorted(self._state.tombstones):
+            try:
+                await self._link.delete_network(network)
+            except InUse as error:
+                _log.info("network.in_use_elsewhere", network=str(network), reason=str(error))
+            self._state.tombstones.discard(network)
+
+    def _forget_gone(self, present: Collection[str]) -> None:
+        """Drop what is remembered of Docker networks that are no more, as after a removal while we were down."""
+        young = self._clock() - _SETTLING
+        self._state.removing &= set(present)
+        self._state.deleting = {
+            key: since for key, since in self._state.deleting.items() if key in present and since > young
+        }
+        for record in list(self._state.networks.values()):
+            if record.docker not in present and record.created < young:
+                del self._state.networks[record.docker]
+
+    async def _recall(self, docker: Sequence[DockerNetwork]) -> None:
+        for network in docker:
+            if network.ours and network.id not in self._state.networks and network.id not in self._state.deleting:
+                await self._adoption.rebuilt(network)
+
+    async def _do(self, action: Action) -> list[str]:
+        match action:
+            case Create(network):
+                await self._create(network)
+            case Settle(docker, record):
+                return await self._settle(docker, record)
+            case Replace(docker, reason):
+                return await self._remove(docker, reason)
+            case Clash(text):
+                return [text]
+        return []
+
+    async def _create(self, network: wire.Network) -> None:
+        docker = await self._docker.create_network(creation(network))
+        _log.info("network.appeared", name=network.name, network=str(network.id), docker=docker[:12])
+
+    async def _settle(self, docker: DockerNetwork, record: NetworkRecord) -> list[str]:
+        try:
+            network = wire.Network.model_validate(await self._link.call("GET", f"/v1/networks/{record.id}"))
+        except NotFound:
+            return await self._remove(docker, "it was deleted in the cluster")
+        if network.name:
+            self._link.networks[network.id] = network
+            return []
+        if not re.match(wire.NAME_PATTERN, docker.name):
+            return [
+                f"{docker.name}: the cluster can't have a network of this name; use letters, digits, . _ - (at most 63)"
+            ]
+        patch = wire.NetworkPatch(name=docker.name, labels=dict(docker.labels), internal=docker.internal)
+        try:
+            answer = await self._link.call("PATCH", f"/v1/networks/{network.id}", patch)
+        except NameInUse:
+            conflicts = await self._remove(docker, "another host made a network of this name first")
+            if not conflicts:
+                await self._link.delete_network(network.id)
+            return conflicts
+        named = wire.Network.model_validate(answer)
+        self._link.networks[named.id] = named
+        _log.info("network.adopted", name=named.name, network=str(named.id), docker=docker.id[:12])
+        return []
+
+    async def _remove(self, docker: DockerNetwork, reason: str) -> list[str]:
+        """Remove a Docker network; while containers are on it, say so and try again later."""
+        self._state.removing.add(docker.id)
+        try:
+            await self._docker.remove_network(docker.id)
+        except NotFound:
+            pass
+        except Forbidden:
+            self._state.removing.discard(docker.id)
+            return [
+                f"{docker.name}: {reason}, but containers on this host use it; it goes when they are gone or moved: "
+                f"`docker network disconnect {docker.name} CONTAINER`"
+            ]
+        except BaseException:
+            self._state.removing.discard(docker.id)
+            raise
+        _log.info("network.removed", name=docker.name, docker=docker.id[:12], reason=reason)
+        self._again = True  # its name is free for the cluster's network
+        return []
+
+
+def creation(network: wire.Network) -> dict[str, Any]:
+    """Return the body of `POST /networks/create` that makes the cluster's network on an engine."""
+    option = {protocol.OPTION_NETWORK: str(network.id)}
+    config = {"Subnet": str(network.subnet), "Gateway": str(network.gateway)}
+    if network.ip_range:
+        config["IPRange"] = str(network.ip_range)
+    return {
+        "Name": network.name,
+        "CheckDuplicate": True,
+        "Driver": protocol.DRIVER,
+        "Internal": network.internal,
+        "EnableIPv6": False,
+        "Options": option,
+        "Labels": dict(network.labels),
+        "IPAM": {"Driver": protocol.DRIVER, "Options": option, "Config": [config]},
+    }
+
+
+def _rival(network: wire.Network, rival: DockerNetwork) -> str:
+    return (
+        f"{network.name}: a {rival.driver} network of this name is on this host, so the cluster's is not; "
+        f"remove it with `docker network rm {rival.name}`"
+    )
+
+
+def _misnamed(network: wire.Network, here: DockerNetwork) -> str:
+    return (
+        f"{network.name}: it is called {here.name} on this host; "
+        f"remove it with `docker network rm {here.name}` and it comes back under its name"
+    )

@@ -1,0 +1,167 @@
+"""What the agent must know across its own restarts: which Docker network is which of the cluster's, and who is attached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID
+
+import orjson
+import structlog
+
+from socketplane.files import private_directory, write_atomic
+
+FORMAT = 1
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecord:
+    """A Docker network of this engine that is ours."""
+
+    docker: str
+    """Docker's id: another one on each host."""
+    id: UUID
+    subnet: IPv4Network
+    gateway: IPv4Address
+    internal: bool
+    created: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """An endpoint that dockerd made and has not deleted."""
+
+    id: str
+    docker: str
+    """Docker's id of the network."""
+    network: UUID
+    address: IPv4Address
+    prefix: int
+    mac: str
+    put: bool = False
+    """Whether the controller was told (or may have been)."""
+
+
+class State:
+    """In memory, and in agent.json by atomic replacement. Changes are made on the loop; `save` makes them last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saving = asyncio.Lock()
+        self._written = b""
+        self._changed = asyncio.Event()
+        self.networks: dict[str, NetworkRecord] = {}
+        """By Docker's id."""
+        self.pools: dict[UUID, float] = {}
+        """Pending networks that a RequestPool made, and when (seconds since the epoch); CreateNetwork takes them out."""
+        self.tombstones: set[UUID] = set()
+        """Networks that were removed with `docker network rm` while no controller could be told."""
+        self.endpoints: dict[str, EndpointRecord] = {}
+        self.removing: set[str] = set()
+        """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
+        self.deleting: dict[str, float] = {}
+        """Docker networks between DeleteNetwork and their end in Docker, and when. In memory only."""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file. One that can't be understood is put aside: Docker and the controller know enough to go on."""
+        state = cls(path)
+        try:
+            state._fill(orjson.loads(path.read_bytes()))
+        except FileNotFoundError:
+            pass
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            aside = path.with_name(path.name + ".broken")
+            path.replace(aside)
+            _log.error("state.unreadable", reason=str(error), kept=str(aside))
+            return cls(path)
+        return state
+
+    def by_network(self, network: UUID) -> NetworkRecord | None:
+        """Return the Docker network that stands for the cluster's network on this engine."""
+        return next((record for record in self.networks.values() if record.id == network), None)
+
+    def changed(self) -> None:
+        """Have the state written soon, without waiting for it: for what can be rebuilt from Docker."""
+        self._changed.set()
+
+    def mark_put(self, endpoint: str) -> None:
+        """Note that the controller may know the endpoint from now on."""
+        record = self.endpoints.get(endpoint)
+        if record and not record.put:
+            self.endpoints[endpoint] = replace(record, put=True)
+            self.changed()
+
+    async def save(self) -> None:
+        """Write the state as it is now; returns once it would survive a power cut."""
+        async with self._saving:
+            self._changed.clear()
+            data = orjson.dumps(self._as_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+            if data == self._written:
+                return
+            await asyncio.to_thread(self._write, data)
+            self._written = data
+
+    async def run(self) -> None:
+        """Write what `changed` announced, several changes at a time."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(0.1)
+            try:
+                await self.save()
+            except OSError as error:
+                _log.error("state.unwritable", path=str(self._path), reason=str(error))
+                await asyncio.sleep(5)
+                self._changed.set()
+
+    def _write(self, data: bytes) -> None:
+        private_directory(self._path.parent)
+        write_atomic(self._path, data)
+
+    def _as_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "networks": [_plain(record) for record in self.networks.values()],
+            "pools": {str(key): value for key, value in self.pools.items()},
+            "tombstones": sorted(map(str, self.tombstones)),
+            "endpoints": [_plain(record) for record in self.endpoints.values()],
+        }
+
+    def _fill(self, data: Mapping[str, Any]) -> None:
+        if data["format"] != FORMAT:
+            raise ValueError(f"format {data['format']}, this release reads {FORMAT}")
+        for entry in data["networks"]:
+            record = NetworkRecord(
+                docker=entry["docker"],
+                id=UUID(entry["id"]),
+                subnet=IPv4Network(entry["subnet"]),
+                gateway=IPv4Address(entry["gateway"]),
+                internal=bool(entry["internal"]),
+                created=float(entry["created"]),
+            )
+            self.networks[record.docker] = record
+        self.pools = {UUID(key): float(value) for key, value in data["pools"].items()}
+        self.tombstones = {UUID(entry) for entry in data["tombstones"]}
+        for entry in data["endpoints"]:
+            endpoint = EndpointRecord(
+                id=entry["id"],
+                docker=entry["docker"],
+                network=UUID(entry["network"]),
+                address=IPv4Address(entry["address"]),
+                prefix=int(entry["prefix"]),
+                mac=entry["mac"],
+                put=bool(entry["put"]),
+            )
+            self.endpoints[endpoint.id] = endpoint
+
+
+def _plain(record: NetworkRecord | EndpointRecord) -> dict[str, Any]:
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in asdict(record).items()
+    }
