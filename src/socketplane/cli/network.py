@@ -43,7 +43,7 @@ def find(session: connect.Session, reference: str) -> dict[str, Any]:
     return network
 
 
-@app.command("ls", epilog=examples("socketplane network ls", "socketplane network rm $(socketplane network ls -q)"))
+@app.command("ls", epilog=examples("socketplane network ls", "socketplane network inspect $(socketplane network ls -q)"))
 def ls(
     ctx: typer.Context,
     output: OutputOption = Output.TABLE,

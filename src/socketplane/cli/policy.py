@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,15 +14,13 @@ import typer
 from socketplane.cli import connect, nouns, parse
 from socketplane.cli.complete import network_names, policy_names
 from socketplane.cli.output import Column, Output, OutputOption, QuietOption, clean, examples, out, show, show_json
-from socketplane.errors import InvalidInput, SocketPlaneError
+from socketplane.errors import InvalidInput
 
 app = typer.Typer(
     help="Policies: who may talk to whom (Kubernetes' NetworkPolicy; a namespace is a network).", no_args_is_help=True
 )
 
 STDIN = "-"
-LARGEST = 64 * 1024 * 1024
-"""Bytes of one file."""
 
 Policies = Annotated[
     list[str],
@@ -72,8 +72,7 @@ def apply(
     """Create or change policies. All the files' documents take effect together, or none does."""
     from socketplane import wire  # heavy: pydantic
 
-    documents = [document for name in dict.fromkeys(files) for document in _read(name)]
-    wanted = parse.body(wire.PolicyApply, {"documents": documents, "network": network})
+    wanted = parse.body(wire.PolicyApply, {"documents": _read(files, network), "network": network})
     with connect.session(connect.of(ctx)) as session:
         applied = session.call("POST", "/v1/policies", wanted)
     if output is Output.JSON:
@@ -83,7 +82,7 @@ def apply(
         out(f"networkpolicy {clean(item['network'])}/{clean(item['name'])} {item['change']}")
 
 
-@app.command("ls", epilog=examples("socketplane policy ls", "socketplane policy ls --network web"))
+@app.command("ls", epilog=examples("socketplane policy ls", "socketplane policy inspect $(socketplane policy ls -q)"))
 def ls(
     ctx: typer.Context, network: NetworkOption = None, output: OutputOption = Output.TABLE, quiet: QuietOption = False
 ) -> None:
@@ -107,7 +106,7 @@ def inspect(
 
 
 @app.command(
-    "rm", epilog=examples("socketplane policy rm web/allow-app", "socketplane policy rm $(socketplane policy ls -q)")
+    "rm", epilog=examples("socketplane policy rm web/allow-app", "socketplane policy rm --network web allow-app allow-db")
 )
 def rm(ctx: typer.Context, policies: Policies, network: NetworkOption = None) -> None:
     """Remove policies. A network without any is open inside, as Docker's networks are."""
@@ -115,28 +114,27 @@ def rm(ctx: typer.Context, policies: Policies, network: NetworkOption = None) ->
     nouns.remove(ctx, policies, lambda session, name: session.call("DELETE", connect.path("policies", *references[name])))
 
 
-def _read(name: str) -> list[dict[str, Any]]:
-    """Return a file's documents; errors name the file, and the document and field where they are in one."""
-    from socketplane.model.policy import parse_documents  # heavy: yaml
+def _read(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
+    """Return the files' documents; errors name the file, and the document, line and field where they are in one."""
+    from socketplane.model.documents import parse_documents  # heavy: yaml
 
-    where = "standard input" if name == STDIN else name
+    documents: dict[tuple[str, str], tuple[str, dict[str, object]]] = {}
+    for name in dict.fromkeys(names):
+        where = "standard input" if name == STDIN else name
+        for policy in parse_documents(_content(name, where), where, network=network):
+            key = (policy.network, policy.name)
+            if key in documents:
+                message = f"policy {policy.network}/{policy.name} is already in {documents[key][0]}"
+                raise InvalidInput(f"{where}: {message}", remedy="give each its own name")
+            documents[key] = (where, json.loads(policy.document))
+    return [document for _, document in documents.values()]
+
+
+def _content(name: str, where: str) -> bytes:
+    from socketplane.model.documents import MAX_SIZE
+
     try:
-        return list(parse_documents(_text(name)))
-    except UnicodeDecodeError:
-        raise InvalidInput("not UTF-8 text", field=where) from None
+        with contextlib.nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as stream:
+            return stream.read(MAX_SIZE + 1)  # one more than allowed is refused by the reader
     except OSError as error:
-        raise InvalidInput(f"can't be read: {error.strerror}", field=where) from None
-    except SocketPlaneError as error:
-        field = f"{where}: {error.field}" if error.field else where
-        raise type(error)(error.message, field=field, remedy=error.remedy) from None
-
-
-def _text(name: str) -> str:
-    if name == STDIN:
-        data = sys.stdin.buffer.read(LARGEST + 1)
-    else:
-        with Path(name).open("rb") as stream:
-            data = stream.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise InvalidInput(f"larger than {LARGEST >> 20} MiB")
-    return data.decode()
+        raise InvalidInput(f"{where}: can't be read: {error.strerror}") from None
