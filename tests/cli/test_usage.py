@@ -99,6 +99,15 @@ def complete(cli: Cli, words: str) -> list[str]:
 def test_completion_knows_commands_flags_and_names(cli: Cli, cluster: Controller) -> None:
     assert complete(cli, "socketplane net") == ["network"]
     assert "--subnet" in complete(cli, "socketplane network create --s")
+    assert complete(cli, "socketplane network rm ") == ["web", "db"]
+    assert complete(cli, "socketplane network rm w") == ["web"]
+    assert complete(cli, "socketplane endpoint ls --host ") == ["h1", "h2"]
+    assert complete(cli, "socketplane policy inspect web/") == ["web/allow-app"]
+    assert complete(cli, "socketplane explain ") == ["app-1", "web-1"]
+
+
+def test_completion_without_a_controller_is_silent(cli: Cli) -> None:
+    assert complete(cli, "socketplane network rm ") == []
 
 
 def test_typer_is_asked_for_no_rich_help() -> None:

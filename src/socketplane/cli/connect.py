@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,8 +39,9 @@ class Connection:
 
 
 def of(ctx: typer.Context) -> Connection:
-    """Return the connection settings that the root command has put into the context."""
-    return ctx.find_object(Connection) or Connection()
+    """Return what the root command has put into the context; while a shell completes, it hasn't run."""
+    found = ctx.find_object(Connection)
+    return found or Connection(ctx.find_object(Paths) or Paths(), os.environ.get("SOCKETPLANE_CONTROLLER"))
 
 
 class Session:
