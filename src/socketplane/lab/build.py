@@ -31,21 +31,29 @@ async def up(
     What a crashed lab of that name left is removed first; on an error, and when cancelled, so is the new one.
     Raises Conflict where a lab of that name runs or is being made.
     """
-    check()
+    await asyncio.to_thread(check)
     names = layout.host_names(hosts)
     with labs.locked(name):
-        _refuse_running(name)
+        await asyncio.to_thread(_refuse_running, name)
         await asyncio.to_thread(labs.remove, name)
         try:
-            lab = await _machines(name, names, owner, say)
-            if not bare:
-                await form(lab, datapath=datapath, say=say)
-            lab = replace(lab, ready=True)
-            lab.save()
+            return await _make(name, names, bare=bare, datapath=datapath, owner=owner, say=say)
         except BaseException:
-            say("removing what was made")
             labs.remove(name)  # not in a thread: a second interrupt must not leave it half done behind our back
             raise
+
+
+async def _make(name: str, names: Sequence[str], *, bare: bool, datapath: str, owner: Process | None, say: Say) -> Lab:
+    lab = await _machines(name, names, owner, say)
+    try:
+        if not bare:
+            await form(lab, datapath=datapath, say=say)
+    except Exception:
+        kept = await asyncio.to_thread(labs.keep_logs, lab)
+        say(f"failed; the hosts' logs are kept in {kept}")
+        raise
+    lab = replace(lab, ready=True)
+    await asyncio.to_thread(lab.save)
     return lab
 
 
@@ -75,13 +83,17 @@ def _refuse_running(name: str) -> None:
 
 async def _machines(name: str, hosts: Sequence[str], owner: Process | None, say: Say) -> Lab:
     say(f"starting {len(hosts)} machine{'s' if len(hosts) > 1 else ''}")
-    for folder in layout.Layout(name).directories:
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    await asyncio.to_thread(_make_folders, name)
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(machine.start(name, each, hosts)) for each in (layout.FABRIC, *hosts)]
     bridges, *rest = (task.result() for task in started)
     lab = Lab(name, bridges, tuple(rest), time.time(), owner)
-    lab.save()
+    await asyncio.to_thread(lab.save)
     say("connecting them")
     await fabric.connect(bridges, rest)
     return lab
+
+
+def _make_folders(name: str) -> None:
+    for folder in layout.Layout(name).directories:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)

@@ -5,8 +5,10 @@ It holds busybox with its applets, curl, iperf3 and socat with the libraries tha
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Iterable
@@ -34,16 +36,8 @@ FOLDERS = ("bin", "etc", "root", "tmp", "www")
 async def tarball() -> Path:
     """Return the image's tarball, made once for each set of programs. Raises Unavailable where a program is missing."""
     sources = await _sources()
-    applets = (await shell.run([str(_program("busybox")), "--list"])).out.split()
-    name = f"image-{_digest(sources, applets)}.tar"
-    target = layout.CACHE / name
-    if not target.exists():
-        layout.CACHE.mkdir(parents=True, exist_ok=True)
-        _write(target, sources, applets)
-        for old in layout.CACHE.glob("image-*.tar"):
-            if old.name != name:
-                old.unlink(missing_ok=True)
-    return target
+    applets = (await shell.run([str(sources["bin/busybox"]), "--list"])).out.split()
+    return await asyncio.to_thread(_make, sources, applets)
 
 
 async def load(machine: Machine, image: Path) -> None:
@@ -54,13 +48,24 @@ async def load(machine: Machine, image: Path) -> None:
 
 async def _sources() -> dict[str, Path]:
     """Return the files that go into the image, by their path inside."""
-    sources = {"bin/busybox": _program("busybox")}
-    for name in PROGRAMS:
-        program = _program(name)
+    programs = await asyncio.to_thread(lambda: {name: _program(name) for name in ("busybox", *PROGRAMS)})
+    sources = {"bin/busybox": programs.pop("busybox")}
+    for name, program in programs.items():
         sources[f"bin/{name}"] = program
         for library in _libraries((await shell.run(["ldd", str(program)])).out):
-            sources[str(library).lstrip("/")] = library.resolve()
+            sources[str(library).lstrip("/")] = library
     return dict(sorted(sources.items()))
+
+
+def _make(sources: dict[str, Path], applets: list[str]) -> Path:
+    target = layout.CACHE / f"image-{_digest(sources, applets)}.tar"
+    if not target.exists():
+        layout.CACHE.mkdir(parents=True, exist_ok=True)
+        _write(target, sources, applets)
+        for old in layout.CACHE.glob("image-*.tar"):
+            if old != target:
+                old.unlink(missing_ok=True)
+    return target
 
 
 def _program(name: str) -> Path:
@@ -85,7 +90,7 @@ def _digest(sources: dict[str, Path], applets: Iterable[str]) -> str:
 
 
 def _write(target: Path, sources: dict[str, Path], applets: Iterable[str]) -> None:
-    temporary = target.with_suffix(".new")
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
     with tarfile.open(temporary, "w") as tar:
         for folder in FOLDERS:
             info = tarfile.TarInfo(folder)

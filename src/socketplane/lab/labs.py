@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -131,14 +132,18 @@ def _processes(name: str) -> set[int]:
     return cgroups.processes(name) | processes.users_of(Layout(name).directories)
 
 
+def keep_logs(lab: Lab) -> Path:
+    """Copy every machine's logs into a new folder that outlives the lab, and return it."""
+    target = Path(tempfile.mkdtemp(prefix=f"socketplane-lab-{lab.name}-"))
+    for log in Layout(lab.name).run.glob("*.log"):
+        shutil.copy(log, target)
+    for machine in lab.hosts:
+        shutil.copytree(machine.path("/var/log"), target / machine.name, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    return target
+
+
 def _machine(data: dict[str, object]) -> Machine:
     init = data["init"]
     if not isinstance(init, dict):
         raise TypeError("init")
     return Machine(str(data["lab"]), str(data["name"]), Process(**init))
-
-
-def logs(machine: Machine) -> list[Path]:
-    """Return a machine's log files."""
-    folder = machine.path("/var/log")
-    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []

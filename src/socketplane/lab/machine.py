@@ -117,7 +117,9 @@ class Machine:
         check: bool = True,
     ) -> shell.Completed:
         """Run a program inside to its end. Raises CommandFailed as `shell.run` does."""
-        return await shell.run(self.command(argv), stdin=stdin, timeout=timeout, check=check)
+        command = await asyncio.to_thread(self.command, argv)
+        title = f"{self.name}: {shlex.join(argv)}"
+        return await shell.run(command, stdin=stdin, timeout=timeout, check=check, title=title)
 
     async def network(self, *lines: str) -> None:
         """Run ip(8) commands in this machine's network; process numbers in them are ours."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ClassVar, NoReturn
+from typing import IO, ClassVar, NoReturn
 
 from socketplane.errors import SocketPlaneError
 
@@ -45,15 +46,16 @@ async def run(
     stdin: str | bytes | Path | None = None,
     timeout: float = 30.0,  # noqa: ASYNC109 - the caller's error must show what the program wrote
     check: bool = True,
+    title: str = "",
 ) -> Completed:
-    """Run a program to its end; `stdin` is a text, bytes or a file to read from.
+    """Run a program to its end; `stdin` is a text, bytes or a file to read from, `title` what errors call it.
 
     Output goes through files, so that a daemon which the program leaves behind can't hold us by an open pipe.
     Raises CommandFailed on a timeout, and with `check` on an exit code other than 0. Cancelled, it kills the program.
     """
     with contextlib.ExitStack() as stack:
-        out, err = _scratch(stack), _scratch(stack)
-        process = await asyncio.create_subprocess_exec(*argv, stdin=_source(stdin, stack), stdout=out, stderr=err)
+        source, out, err = await asyncio.to_thread(_files, stdin, stack)
+        process = await asyncio.create_subprocess_exec(*argv, stdin=source, stdout=out, stderr=err)
         try:
             async with asyncio.timeout(timeout):
                 code: int | None = await process.wait()
@@ -63,11 +65,12 @@ async def run(
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        completed = Completed(tuple(argv), -signal.SIGKILL if code is None else code, _content(out), _content(err))
+        texts = await asyncio.to_thread(lambda: (_content(out), _content(err)))
+    completed = Completed(tuple(argv), -signal.SIGKILL if code is None else code, *texts)
     if code is None:
-        raise CommandFailed(_message(completed, f"did not end within {timeout:g} s"), completed)
+        raise CommandFailed(_message(completed, title, f"did not end within {timeout:g} s"), completed)
     if check and code != 0:
-        raise CommandFailed(_message(completed, f"ended with code {code}"), completed)
+        raise CommandFailed(_message(completed, title, f"ended with code {code}"), completed)
     return completed
 
 
@@ -100,15 +103,17 @@ def tail(log: Path) -> str:
         return ""
 
 
-def _source(stdin: str | bytes | Path | None, stack: contextlib.ExitStack) -> Any:
+def _files(stdin: str | bytes | Path | None, stack: contextlib.ExitStack) -> tuple[IO[bytes] | int, IO[bytes], IO[bytes]]:
+    """Open a program's input, output and error output."""
+    out, err = _scratch(stack), _scratch(stack)
     if stdin is None:
-        return subprocess.DEVNULL
+        return subprocess.DEVNULL, out, err
     if isinstance(stdin, Path):
-        return stack.enter_context(stdin.open("rb"))
-    file = _scratch(stack)
-    file.write(stdin.encode() if isinstance(stdin, str) else stdin)
-    file.seek(0)
-    return file
+        return stack.enter_context(stdin.open("rb")), out, err
+    source = _scratch(stack)
+    source.write(stdin.encode() if isinstance(stdin, str) else stdin)
+    source.seek(0)
+    return source, out, err
 
 
 def _scratch(stack: contextlib.ExitStack) -> IO[bytes]:
@@ -120,6 +125,6 @@ def _content(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace")
 
 
-def _message(completed: Completed, what: str) -> str:
+def _message(completed: Completed, title: str, what: str) -> str:
     text = (completed.err.strip() or completed.out.strip()).splitlines()[-TAIL:]
-    return f"{' '.join(completed.argv)} {what}" + (": " + "\n".join(text) if text else "")
+    return f"{title or shlex.join(completed.argv)} {what}" + (": " + "\n".join(text) if text else "")
