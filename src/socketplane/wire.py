@@ -10,6 +10,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | POST /v1/join                            | token  | `JoinRequest` -> `JoinReply` |
 | GET /v1/status                           | all    | `Status` |
 | GET /v1/hosts, /v1/hosts/{name}          | all    | `Host` |
+| PUT /v1/hosts/{name}                     | admin  | `HostPut` -> `Host`: the first host, by `socketplane up`; idempotent |
 | PATCH /v1/hosts/{name}                   | admin  | `HostPatch` -> `Host` |
 | DELETE /v1/hosts/{name}?force=           | admin, the host itself | leave; refused (InUse) with endpoints unless forced |
 | PUT /v1/hosts/{name}/report              | the host | `HostReport`: health, every 10 s and at once on change |
@@ -48,6 +49,7 @@ NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
+SystemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Labels = dict[str, str]
 
 
@@ -70,7 +72,7 @@ class JoinRequest(Wire):
     token_id: str
     secret: str
     name: Name
-    system_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    system_id: SystemId
     address: IPv4Address
     """Underlay address of the joining host."""
     csr: str
@@ -123,6 +125,14 @@ class Host(Wire):
     seen: float | None = None
     """When its agent was heard last, seconds since the epoch."""
     report: HostReport | None = None
+
+
+class HostPut(Wire):
+    """A host that needs no token, because an administrator of the manager says so."""
+
+    system_id: SystemId
+    address: IPv4Address
+    """Underlay address."""
 
 
 class HostPatch(Wire):

@@ -1,0 +1,161 @@
+"""A controller's turn: from holding both locks until a later one takes over or the process stops."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import structlog
+
+from socketplane import wire
+from socketplane.compile import Compiler, Features
+from socketplane.controller.hub import Hub
+from socketplane.controller.plans import leases, networks
+from socketplane.controller.reconciler import Reconciler
+from socketplane.controller.reports import Reports
+from socketplane.controller.store import Change, Store
+from socketplane.controller.views import Views
+from socketplane.controller.writer import Writer
+from socketplane.errors import SocketPlaneError
+from socketplane.model.ipam import REST_SECONDS
+from socketplane.model.types import Cluster, Host, Network
+from socketplane.ovsdb import Client, Lock
+
+WRITTEN_SECONDS = 5.0
+"""How long a request waits for the northbound."""
+_TICK = 1.0
+_TIDY_SECONDS = 10.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """What answers requests: the intent, its writer, the northbound, and what agents reported."""
+
+    store: Store
+    writer: Writer
+    reconciler: Reconciler
+    reports: Reports
+    hub: Hub
+    views: Views
+    clock: Callable[[], float]
+
+    def snapshot(self) -> wire.Change:
+        """Return the first line of a watch."""
+        intent = self.store.committed
+        return wire.Change(
+            type="snapshot",
+            networks=[self.views.network(network) for network in intent.networks.values() if network.name],
+            hosts=[self.views.host(host) for host in intent.hosts.values()],
+        )
+
+    def publish_host(self, name: str) -> None:
+        """Tell those who watch of a host as it is now."""
+        if (host := self.store.committed.hosts.get(name)) is not None:
+            self._publish(wire.Change(type="put", kind="host", host=self.views.host(host)))
+
+    def publish(self, changes: Sequence[Change]) -> None:
+        """Tell those who watch of committed changes."""
+        for change in changes:
+            match change.new or change.old:
+                case Host(name=name):
+                    if change.new is None:
+                        self.reports.forget(name)
+                        self._publish(wire.Change(type="delete", kind="host", id=name))
+                    else:
+                        self.publish_host(name)
+                case Network() as network if network.name:
+                    if change.new is None:
+                        self._publish(wire.Change(type="delete", kind="network", id=str(network.id)))
+                    else:
+                        self._publish(wire.Change(type="put", kind="network", network=self.views.network(network)))
+                case _:
+                    pass
+
+    def _publish(self, change: wire.Change) -> None:
+        if len(self.hub):
+            self.hub.publish(line_of(change))
+
+    async def run(self) -> None:
+        """Work until a later controller takes over; then return. Cancelled when the process stops."""
+        fences = (self.store.fence, self.reconciler.northbound.fence)
+        ends = [asyncio.create_task(fence.wait_deposed()) for fence in fences]
+        works = [asyncio.create_task(work()) for work in (self.writer.run, self.reconciler.run, self._tidy)]
+        try:
+            done, _ = await asyncio.wait((*ends, *works), return_when=asyncio.FIRST_COMPLETED)
+            if not any(fence.deposed for fence in fences):
+                await next(iter(done))  # one of the works ended, which only a fault makes it do
+        finally:
+            for task in (*ends, *works):
+                task.cancel()
+            await asyncio.gather(*ends, *works, return_exceptions=True)
+
+    async def _tidy(self) -> None:
+        """Do what only the passing of time brings about."""
+        due = 0.0
+        while True:
+            await asyncio.sleep(_TICK)
+            for name in self.reports.turned(self.clock()):
+                self.publish_host(name)
+            if time.monotonic() < due:
+                continue
+            due = time.monotonic() + _TIDY_SECONDS
+            try:
+                purged = await self.writer.submit(lambda draft: leases.purge(draft, REST_SECONDS))
+                collected = await self.writer.submit(networks.collect_pending)
+            except SocketPlaneError as error:
+                _log.info("tidy.postponed", reason=str(error))
+                continue
+            if purged or collected:
+                _log.info("tidy.done", leases=purged, networks=[str(network.id) for network in collected])
+
+
+def line_of(change: wire.Change) -> bytes:
+    """Return a change as a line of the stream."""
+    return change.model_dump_json(exclude_none=True).encode() + b"\n"
+
+
+@asynccontextmanager
+async def begin(
+    intent: Client,
+    intent_lock: Lock,
+    northbound: Client,
+    northbound_lock: Lock,
+    cluster: Cluster,
+    *,
+    clock: Callable[[], float] = time.time,
+    durable: bool = True,
+) -> AsyncIterator[Active]:
+    """Begin a turn: load everything and make the northbound equal to the intent. Both locks must be held.
+
+    Raises:
+        OvsdbError: a database does not answer, or refuses.
+    """
+    store = Store(intent, intent_lock)
+    try:
+        await store.open(cluster, clock())
+        record = store.committed.cluster
+        compiler = Compiler(record.cluster, Features.from_schema(northbound.schema))
+        reconciler = Reconciler(northbound, northbound_lock, record.cluster, store.epoch, compiler)
+        try:
+            items = [*store.committed.hosts.values(), *store.committed.networks.values()]
+            others = [*store.committed.policies.values(), *store.committed.endpoints.values()]
+            store.listen(reconciler.feed)
+            await reconciler.open(cast("Any", [*items, *others]))
+            reports, hub = Reports(), Hub()
+            views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
+            writer = Writer(intent, store, store.fence, clock=clock, durable=durable)
+            active = Active(store, writer, reconciler, reports, hub, views, clock)
+            store.listen(active.publish)
+            try:
+                yield active
+            finally:
+                hub.close()
+        finally:
+            await reconciler.northbound.close()
+    finally:
+        await store.close()

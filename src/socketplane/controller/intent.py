@@ -1,0 +1,153 @@
+"""The intent in memory: typed values by key, and the indexes that questions and checks need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
+from socketplane.errors import NotFound, Unavailable
+from socketplane.model.types import Endpoint, Host, Lease, Network, Policy, Token
+
+T = TypeVar("T", bound=Item)
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Intent:
+    """All of the intent. `put` and `discard` keep every index in step; values themselves never change."""
+
+    def __init__(self) -> None:
+        self._items: dict[type, dict[Any, Any]] = {model: {} for model in KINDS}
+        self.hosts = cast("dict[str, Host]", self._items[Host])
+        self.networks = cast("dict[UUID, Network]", self._items[Network])
+        self.leases = cast("dict[tuple[UUID, IPv4Address], Lease]", self._items[Lease])
+        self.endpoints = cast("dict[str, Endpoint]", self._items[Endpoint])
+        self.policies = cast("dict[tuple[str, str], Policy]", self._items[Policy])
+        self.tokens = cast("dict[str, Token]", self._items[Token])
+        self.host_of_system: dict[str, str] = {}
+        self.network_of_name: dict[str, UUID] = {}
+        self.network_of_request: dict[str, UUID] = {}
+        self.endpoints_of_network: dict[UUID, dict[str, None]] = {}
+        self.endpoints_of_host: dict[str, dict[str, None]] = {}
+        self.endpoint_at: dict[tuple[UUID, IPv4Address], str] = {}
+        self.endpoint_of_mac: dict[tuple[UUID, str], str] = {}
+        self.leases_of_network: dict[UUID, dict[IPv4Address, None]] = {}
+        self.leases_of_host: dict[str, dict[tuple[UUID, IPv4Address], None]] = {}
+        self.lease_of_request: dict[tuple[UUID, str], IPv4Address] = {}
+
+    def get(self, model: type[T], key: Key) -> T | None:
+        """Return the value of that key, or None."""
+        return cast("T | None", self._items[model].get(key))
+
+    def values(self, model: type[T]) -> Iterable[T]:
+        """Return all values of a type."""
+        return cast("Iterable[T]", self._items[model].values())
+
+    def put(self, item: Item) -> Item | None:
+        """Add or replace a value; return what stood under its key."""
+        model = type(item)
+        key = KINDS[model].key(item)
+        items = self._items[model]
+        old: Item | None = items.get(key)
+        if old is not None:
+            self._index(old, present=False)
+        items[key] = item
+        self._index(item, present=True)
+        return old
+
+    def discard(self, model: type[Item], key: Key) -> Item | None:
+        """Remove the value of that key; return it, or None where there is none."""
+        old: Item | None = self._items[model].pop(key, None)
+        if old is not None:
+            self._index(old, present=False)
+        return old
+
+    def _index(self, item: Item, *, present: bool) -> None:
+        match item:
+            case Endpoint():
+                _member(self.endpoints_of_network, item.network, item.id, present)
+                _member(self.endpoints_of_host, item.host, item.id, present)
+                _entry(self.endpoint_at, (item.network, item.address), item.id, present)
+                _entry(self.endpoint_of_mac, (item.network, item.mac), item.id, present)
+            case Lease():
+                key = (item.network, item.address)
+                _member(self.leases_of_network, item.network, item.address, present)
+                _member(self.leases_of_host, item.host, key, present)
+                if item.request and item.released is None:
+                    _entry(self.lease_of_request, (item.network, item.request), item.address, present)
+            case Network():
+                if item.name is not None:
+                    _entry(self.network_of_name, item.name, item.id, present)
+                if item.request:
+                    _entry(self.network_of_request, item.request, item.id, present)
+            case Host():
+                _entry(self.host_of_system, item.system_id, item.name, present)
+            case _:
+                pass
+
+    @property
+    def cluster(self) -> ClusterRecord:
+        """The cluster's record.
+
+        Raises:
+            Unavailable: there is none yet.
+        """
+        record = self.get(ClusterRecord, "")
+        if record is None:
+            raise Unavailable("the intent database holds no cluster yet", remedy="run `socketplane up` on the manager")
+        return record
+
+    def network(self, name_or_id: str | UUID) -> Network:
+        """Return the network of an id or a name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        uuid = name_or_id if isinstance(name_or_id, UUID) else self.network_of_name.get(name_or_id) or _uuid(name_or_id)
+        network = self.networks.get(uuid) if uuid else None
+        if network is None:
+            raise NotFound(f"no network {name_or_id}", field="network", remedy="`socketplane network ls` lists them")
+        return network
+
+    def host(self, name: str) -> Host:
+        """Return the host of that name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        host = self.hosts.get(name)
+        if host is None:
+            raise NotFound(f"no host {name}", field="host", remedy="`socketplane host ls` lists them")
+        return host
+
+    def network_name(self, uuid: UUID) -> str:
+        """Return a network's name, empty while it has none."""
+        network = self.networks.get(uuid)
+        return (network.name if network else None) or ""
+
+
+def _member(index: dict[K, dict[V, None]], key: K, value: V, present: bool) -> None:
+    if present:
+        index.setdefault(key, {})[value] = None
+        return
+    members = index[key]
+    del members[value]
+    if not members:
+        del index[key]
+
+
+def _entry(index: dict[K, V], key: K, value: V, present: bool) -> None:
+    if present:
+        index[key] = value
+    elif index.get(key) == value:  # a successor may have taken the place already
+        del index[key]
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

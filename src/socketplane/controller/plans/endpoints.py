@@ -1,0 +1,92 @@
+"""Attaching and detaching containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from socketplane import wire
+from socketplane.controller.draft import Draft
+from socketplane.controller.intent import Intent
+from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
+from socketplane.model.types import Endpoint, Host, LeaseKind, Network
+
+
+def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
+    """Add an endpoint, or replace it whole."""
+    intent = draft.intent
+    network = intent.network(body.network)
+    there = intent.endpoints.get(key)
+    if there is not None and there.host != host.name:
+        raise Forbidden(f"endpoint {key} is on host {there.host}", field="id")
+    _check_lease(intent, network, body, host)
+    _check_unique(intent, network, key, body)
+    endpoint = Endpoint(
+        id=key,
+        network=body.network,
+        host=host.name,
+        address=body.address,
+        mac=body.mac,
+        container=body.container,
+        name=body.name,
+        labels=body.labels,
+        known=body.known,
+        created=there.created if there else draft.now,
+    )
+    if endpoint != there:
+        draft.put(endpoint)
+    return endpoint
+
+
+def remove(draft: Draft, key: str, host: Host, *, release: bool) -> None:
+    """Remove an endpoint, and release its address if asked; one that isn't there is no error."""
+    endpoint = draft.intent.endpoints.get(key)
+    if endpoint is None:
+        return
+    if endpoint.host != host.name:
+        raise Forbidden(f"endpoint {key} is on host {endpoint.host}", field="id")
+    draft.remove(endpoint)
+    lease = draft.intent.leases.get((endpoint.network, endpoint.address))
+    if release and lease is not None and lease.released is None:
+        draft.put(replace(lease, released=draft.now))
+
+
+def bulk(draft: Draft, body: wire.EndpointBulk, host: Host) -> dict[str, SocketPlaneError]:
+    """Remove and add many; each that is refused is left out alone. Return the refusals by endpoint id."""
+    errors: dict[str, SocketPlaneError] = {}
+    for key in body.delete:
+        _attempt(draft, key, errors, lambda key=key: remove(draft, key, host, release=body.release))  # type: ignore[misc]
+    for item in body.put:
+        _attempt(draft, item.id, errors, lambda item=item: put(draft, item.id, item, host))  # type: ignore[misc]
+    return errors
+
+
+def _attempt(draft: Draft, key: str, errors: dict[str, SocketPlaneError], change: Callable[[], object]) -> None:
+    mark = draft.mark()
+    try:
+        change()
+    except SocketPlaneError as error:
+        draft.undo(mark)
+        errors[key] = error
+
+
+def _check_lease(intent: Intent, network: Network, body: wire.EndpointPut, host: Host) -> None:
+    lease = intent.leases.get((network.id, body.address))
+    if lease is None or lease.released is not None or lease.kind is not LeaseKind.ENDPOINT or lease.host != host.name:
+        raise Conflict(
+            f"host {host.name} holds no lease of {body.address} on network {network.name or network.id}",
+            field="address",
+            remedy="ask for one first: POST /v1/networks/{id}/leases",
+        )
+
+
+def _check_unique(intent: Intent, network: Network, key: str, body: wire.EndpointPut) -> None:
+    if int(body.mac[:2], 16) & 1:
+        raise InvalidInput(f"{body.mac} is a group address", field="mac", remedy="choose one whose first byte is even")
+    at = intent.endpoint_at.get((network.id, body.address))
+    if at is not None and at != key:
+        raise AddressInUse(f"endpoint {at} has {body.address}", field="address", remedy="remove that endpoint first")
+    same = intent.endpoint_of_mac.get((network.id, body.mac))
+    if same is not None and same != key:
+        name = intent.endpoints[same].name or same
+        raise AddressInUse(f"{body.mac} belongs to {name} on this network", field="mac", remedy="choose another")

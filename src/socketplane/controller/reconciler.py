@@ -1,0 +1,218 @@
+"""Keeps the northbound equal to the compiled intent: the one path for creating, changing, repairing and removing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from socketplane.compile import Compiler, Desired, Difference, operations
+from socketplane.controller.northbound import Northbound
+from socketplane.controller.store import Change
+from socketplane.errors import Unavailable
+from socketplane.model.types import Cluster, Endpoint, Host, Network, Policy
+from socketplane.ovsdb import Client, Disconnected, Lock, NotLockOwner, Operation, OvsdbError, RowChange, WaitFailed
+
+FULL_PASS_SECONDS = 300.0
+GATHER_SECONDS = 0.1
+"""How long a repair waits for more of the same edit."""
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+class Reconciler:
+    """Feeds committed changes to the compiler and commits what follows, one transaction for all that waits.
+
+    A transaction that fails is not lost: what it was about stays pending, and a full pass follows. `written` tells
+    when the northbound holds everything that was fed before the call.
+    """
+
+    def __init__(self, client: Client, lock: Lock, cluster: Cluster, epoch: int, compiler: Compiler) -> None:
+        self._lock = lock
+        self._compiler = compiler
+        self._pending = Difference(owner=compiler.desired.owner)
+        self._wake = asyncio.Event()
+        self._fed = 0
+        self._done = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._full_at: float | None = None
+        self._unmarked = False
+        self.northbound = Northbound(client, lock, cluster.id, epoch, compiler.desired, self._tampered)
+        self.repairs = 0
+        self.alarm: str | None = None
+
+    async def open(self, items: Iterable[Host | Network | Endpoint | Policy]) -> None:
+        """Compile all of the intent and make the northbound equal to it; the lock must be held."""
+        for item in items:
+            self._compiler.put(item)
+        self._compiler.flush()
+        await self.northbound.open()
+        await self.northbound.mark()
+        started = time.monotonic()
+        written = await self._full_pass(repair=False)
+        _log.info("northbound.loaded", operations=written, seconds=round(time.monotonic() - started, 3))
+
+    def feed(self, changes: Sequence[Change]) -> None:
+        """Take in committed changes of the intent."""
+        for change in changes:
+            item = change.new or change.old
+            if isinstance(item, Host | Network | Endpoint | Policy):
+                if change.new is None:
+                    self._compiler.remove(item)
+                else:
+                    self._compiler.put(item)
+                self._fed += 1
+        self._wake.set()
+
+    async def written(self, seconds: float) -> None:
+        """Return when everything fed so far is in the northbound.
+
+        Raises:
+            Unavailable: it isn't within `seconds`. It stays noted, and is written when the northbound answers.
+        """
+        if self._done >= self._fed:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((self._fed, future))
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            raise Unavailable(
+                "OVN's northbound database does not take the change", remedy="ask again; it is noted and will be written"
+            ) from None
+
+    def require(self) -> None:
+        """Raise Unavailable while the northbound does not answer: before anything is changed."""
+        if not self.northbound.connected:
+            raise Unavailable(
+                "OVN's northbound database does not answer; nothing was changed",
+                remedy="ask again; `socketplane status` tells more",
+            )
+
+    async def run(self) -> None:
+        """Write what is fed, repair what is tampered with, and look through everything now and then, until cancelled."""
+        watcher = asyncio.create_task(self._watch_connection())
+        self._full_at = time.monotonic() + FULL_PASS_SECONDS
+        try:
+            while True:
+                await self._sleep()
+                try:
+                    await self._step()
+                except (Disconnected, NotLockOwner, Unavailable) as error:
+                    self.northbound.fence.check()
+                    _log.info("northbound.unreachable", reason=str(error))
+                    await self._wait_lock()
+                    self._demand_full(0.0)
+                except WaitFailed:
+                    self._unmarked = True  # a database that was restored or made anew; or we are deposed
+                    self._demand_full(0.0)
+                except OvsdbError as error:
+                    self.alarm = f"the northbound refuses a change: {error}"
+                    _log.error("northbound.refused", reason=str(error))
+                    self._demand_full(RETRY_SECONDS)
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            watcher.cancel()
+
+    async def _sleep(self) -> None:
+        """Return when there is something to do."""
+        seconds = None if self._full_at is None else max(0.0, self._full_at - time.monotonic())
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    async def _step(self) -> None:
+        if self._unmarked:
+            await self.northbound.mark()
+            self._unmarked = False
+        if self._full_at is not None and self._full_at <= time.monotonic():
+            await self._full_pass(repair=True)
+            self._full_at = time.monotonic() + FULL_PASS_SECONDS
+            return
+        fed = self._fed
+        self._pending.update(self._compiler.flush())
+        todo = operations(self._pending, self.northbound.replica)
+        if todo:
+            await self.northbound.write(todo)
+        self._settle(fed)
+
+    async def _full_pass(self, *, repair: bool) -> int:
+        """Compare everything; return how many operations were needed."""
+        fed = self._fed
+        self._pending.update(self._compiler.flush())
+        expected = len(operations(self._pending, self.northbound.replica)) if repair else 0
+        todo = await self._compare()
+        if todo:
+            await self.northbound.write(todo)
+        if repair and len(todo) > expected:
+            self.repairs += 1
+            for operation in todo[:50]:
+                _log.warning("northbound.repaired", **_describe(operation))
+        self._settle(fed)
+        return len(todo)
+
+    async def _compare(self) -> list[Operation]:
+        """Compare in a thread on copies: at ten thousand ports it takes as long as a thousand requests."""
+        desired, replica = self._compiler.desired, self.northbound.replica
+        copy = Desired(dict(desired.rows), set(desired.edges), desired.owner)
+        tables = {table: dict(rows) for table, rows in replica.items()}
+        if not await asyncio.to_thread(operations, copy, tables):
+            return []
+        return operations(desired, replica)  # on what is there now
+
+    def _settle(self, fed: int) -> None:
+        self._pending = Difference(owner=self._compiler.desired.owner)
+        self._done = fed
+        self.alarm = None
+        waiters, self._waiters = self._waiters, []
+        for wanted, future in waiters:
+            if wanted > fed:
+                self._waiters.append((wanted, future))
+            elif not future.done():
+                future.set_result(None)
+
+    def _tampered(self, change: RowChange) -> None:
+        row = change.new or change.old or {}
+        _log.warning("northbound.tampered", table=change.table, row=str(change.uuid), name=row.get("name"))
+        self._demand_full(GATHER_SECONDS)
+
+    def _demand_full(self, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        self._full_at = at if self._full_at is None else min(at, self._full_at)
+        self._wake.set()
+
+    async def _watch_connection(self) -> None:
+        """Look through everything after each reconnection: something may have happened meanwhile."""
+        while True:
+            await self._lock.lost()
+            await self._lock.acquired()
+            self._demand_full(0.0)
+
+    async def _wait_lock(self) -> None:
+        deposed = asyncio.create_task(self.northbound.fence.wait_deposed())
+        acquired = asyncio.create_task(self._lock.acquired())
+        try:
+            await asyncio.wait((deposed, acquired), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            deposed.cancel()
+            acquired.cancel()
+        self.northbound.fence.check()
+
+
+def _describe(operation: Operation) -> dict[str, Any]:
+    where = getattr(operation, "where", None)
+    uuid = getattr(operation, "uuid", None) or (where[0][2] if where else None)
+    row = getattr(operation, "row", {})
+    return {
+        "operation": type(operation).__name__.lower(),
+        "table": getattr(operation, "table", ""),
+        "row": str(uuid),
+        "columns": sorted(row) if row else [str(mutation[0]) for mutation in getattr(operation, "mutations", ())],
+    }

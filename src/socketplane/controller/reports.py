@@ -1,0 +1,53 @@
+"""What agents said of their hosts last. Kept in memory only: a new controller hears from all within seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from socketplane import wire
+
+FRESH_SECONDS = 25.0
+"""An agent reports every 10 s: two in a row may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    report: wire.HostReport
+    seen: float
+
+
+class Reports:
+    """Reports by host name. The clock comes in as an argument."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, _Heard] = {}
+        self._ready: set[str] = set()
+
+    def put(self, host: str, report: wire.HostReport, now: float) -> bool:
+        """Take in a report; return whether it says something new."""
+        before = self._heard.get(host)
+        self._heard[host] = _Heard(report, now)
+        return bool(self.turned(now)) or before is None or before.report != report
+
+    def forget(self, host: str) -> None:
+        """Forget a host that left."""
+        self._heard.pop(host, None)
+        self._ready.discard(host)
+
+    def get(self, host: str) -> tuple[wire.HostReport | None, float | None]:
+        """Return a host's last report and when it came."""
+        heard = self._heard.get(host)
+        return (heard.report, heard.seen) if heard else (None, None)
+
+    def is_ready(self, host: str, now: float) -> bool:
+        """Return whether containers can be attached on a host now."""
+        heard = self._heard.get(host)
+        if heard is None or now - heard.seen > FRESH_SECONDS:
+            return False
+        return heard.report.ovn_controller and bool(heard.report.docker)
+
+    def turned(self, now: float) -> set[str]:
+        """Return the hosts that became ready, or ceased to be, since the last call."""
+        ready = {host for host in self._heard if self.is_ready(host, now)}
+        turned, self._ready = ready ^ self._ready, ready
+        return turned

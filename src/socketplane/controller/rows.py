@@ -1,0 +1,234 @@
+"""Rows of the intent database and the frozen values that they stand for, both ways.
+
+Every row's UUID is computed from its key, so that a row is found without an index and a repeated insert is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+from uuid import UUID, uuid5
+
+import orjson
+
+from socketplane.model.policy import parse
+from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Policy, Token
+
+Row = Mapping[str, Any]
+_NAMESPACE = UUID("5bd9a8a1-6f0c-4f53-9a7e-6d2f0c3a8e11")
+PENDING = "~"
+"""Begins the stored name of a network that has none yet; the rest is its UUID, which keeps the index unique."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """The one row of the cluster: what all share, the fencing epoch, and the next policy's number."""
+
+    cluster: Cluster
+    epoch: int = 0
+    next_policy: int = 1
+    created: float = 0.0
+
+
+Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | Token
+Key = Hashable
+HostNames = Mapping[UUID, str]
+"""By the UUID of a host's row, which is how endpoints refer to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How values of one type are stored."""
+
+    table: str
+    key: Callable[[Any], Key]
+    uuid: Callable[[Any], UUID]
+    to_row: Callable[[Any], Row]
+    from_row: Callable[[UUID, Row, HostNames], Any]
+
+
+def row_uuid(table: str, key: str) -> UUID:
+    """Return the UUID of the row with this key."""
+    return uuid5(_NAMESPACE, f"{table} {key}")
+
+
+def host_uuid(name: str) -> UUID:
+    """Return the UUID of a host's row, by which endpoints refer to it."""
+    return row_uuid("Host", name)
+
+
+def _cluster_row(record: ClusterRecord) -> Row:
+    cluster = record.cluster
+    return {
+        "pool": str(cluster.pool),
+        "prefix": cluster.prefix,
+        "hosts": str(cluster.hosts),
+        "epoch": record.epoch,
+        "next_policy": record.next_policy,
+        "created": record.created,
+    }
+
+
+def _cluster(uuid: UUID, row: Row, _: HostNames) -> ClusterRecord:
+    cluster = Cluster(uuid, IPv4Network(row["pool"]), row["prefix"], IPv4Network(row["hosts"]))
+    return ClusterRecord(cluster, row["epoch"], row["next_policy"], row["created"])
+
+
+def _host_row(host: Host) -> Row:
+    return {
+        "name": host.name,
+        "system_id": host.system_id,
+        "address": host.address,
+        "gateway": str(host.gateway),
+        "labels": dict(host.labels),
+        "created": host.created,
+    }
+
+
+def _host(_: UUID, row: Row, __: HostNames) -> Host:
+    return Host(
+        name=row["name"],
+        system_id=row["system_id"],
+        address=row["address"],
+        gateway=IPv4Address(row["gateway"]),
+        labels=row["labels"],
+        created=row["created"],
+    )
+
+
+def _network_row(network: Network) -> Row:
+    return {
+        "name": network.name if network.name is not None else f"{PENDING}{network.id}",
+        "subnet": str(network.subnet),
+        "gateway": str(network.gateway),
+        "ip_range": None if network.ip_range is None else str(network.ip_range),
+        "internal": network.internal,
+        "labels": dict(network.labels),
+        "created": network.created,
+        "origin": network.origin,
+        "request": network.request,
+    }
+
+
+def _network(uuid: UUID, row: Row, _: HostNames) -> Network:
+    return Network(
+        id=uuid,
+        name=None if row["name"].startswith(PENDING) else row["name"],
+        subnet=IPv4Network(row["subnet"]),
+        gateway=IPv4Address(row["gateway"]),
+        ip_range=None if row["ip_range"] is None else IPv4Network(row["ip_range"]),
+        internal=row["internal"],
+        labels=row["labels"],
+        created=row["created"],
+        origin=row["origin"],
+        request=row["request"],
+    )
+
+
+def _lease_row(lease: Lease) -> Row:
+    return {
+        "network": lease.network,
+        "address": str(lease.address),
+        "kind": lease.kind.value,
+        "host": lease.host,
+        "request": lease.request,
+        "created": lease.created,
+        "released": lease.released,
+    }
+
+
+def _lease(_: UUID, row: Row, __: HostNames) -> Lease:
+    return Lease(
+        network=row["network"],
+        address=IPv4Address(row["address"]),
+        kind=LeaseKind(row["kind"]),
+        host=row["host"],
+        request=row["request"],
+        created=row["created"],
+        released=row["released"],
+    )
+
+
+def _endpoint_row(endpoint: Endpoint) -> Row:
+    return {
+        "id": endpoint.id,
+        "network": endpoint.network,
+        "host": host_uuid(endpoint.host),
+        "address": str(endpoint.address),
+        "mac": endpoint.mac,
+        "container": endpoint.container,
+        "name": endpoint.name,
+        "labels": dict(endpoint.labels),
+        "known": endpoint.known,
+        "created": endpoint.created,
+    }
+
+
+def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
+    return Endpoint(
+        id=row["id"],
+        network=row["network"],
+        host=names[row["host"]],
+        address=IPv4Address(row["address"]),
+        mac=row["mac"],
+        container=row["container"],
+        name=row["name"],
+        labels=row["labels"],
+        known=row["known"],
+        created=row["created"],
+    )
+
+
+def _token_row(token: Token) -> Row:
+    return {
+        "id": token.id,
+        "hash": token.hash,
+        "created": token.created,
+        "expires": token.expires,
+        "uses": token.uses,
+    }
+
+
+def _token(_: UUID, row: Row, __: HostNames) -> Token:
+    return Token(row["id"], row["hash"], row["created"], row["expires"], row["uses"])
+
+
+def _policy_row(policy: Policy) -> Row:
+    return {"network_name": policy.network, "name": policy.name, "number": policy.number, "document": policy.document}
+
+
+def _policy(_: UUID, row: Row, __: HostNames) -> Policy:
+    return replace(parse(orjson.loads(row["document"])).numbered(row["number"]), document=row["document"])
+
+
+KINDS: Mapping[type, Kind] = {
+    ClusterRecord: Kind("Cluster", lambda _: "", lambda item: item.cluster.id, _cluster_row, _cluster),
+    Host: Kind("Host", lambda item: item.name, lambda item: host_uuid(item.name), _host_row, _host),
+    Network: Kind("Network", lambda item: item.id, lambda item: item.id, _network_row, _network),
+    Lease: Kind(
+        "Lease",
+        lambda item: (item.network, item.address),
+        lambda item: row_uuid("Lease", f"{item.network}/{item.address}"),
+        _lease_row,
+        _lease,
+    ),
+    Endpoint: Kind("Endpoint", lambda item: item.id, lambda item: row_uuid("Endpoint", item.id), _endpoint_row, _endpoint),
+    Policy: Kind(
+        "Policy",
+        lambda item: (item.network, item.name),
+        lambda item: row_uuid("Policy", f"{item.network}/{item.name}"),
+        _policy_row,
+        _policy,
+    ),
+    Token: Kind("Token", lambda item: item.id, lambda item: row_uuid("Token", item.id), _token_row, _token),
+}
+"""In the order in which they must be read: what is referred to comes first."""
+
+TABLES: Mapping[str, type] = {kind.table: model for model, kind in KINDS.items()}
+
+
+def same(one: Item | None, other: Item | None) -> bool:
+    """Return whether two values are stored alike: two documents may mean the same policy."""
+    return one == other and getattr(one, "document", None) == getattr(other, "document", None)
