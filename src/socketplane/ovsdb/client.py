@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from socketplane.ovsdb.connection import Connection
-from socketplane.ovsdb.errors import Disconnected, NotConnected, OvsdbError, RequestFailed, transaction_failed
+from socketplane.ovsdb.errors import (
+    Disconnected,
+    NotConnected,
+    OvsdbError,
+    ProtocolError,
+    RequestFailed,
+    transaction_failed,
+)
 from socketplane.ovsdb.lock import Lock
 from socketplane.ovsdb.monitor import Monitor
 from socketplane.ovsdb.operations import Operation
@@ -123,7 +130,11 @@ class Client:
             answer = await connection.call("transact", params, timeout=timeout)
         except RequestFailed as error:
             raise transaction_failed(None, error.error, error.details) from None
-        return decode_results(schema, operations, answer)
+        try:
+            return decode_results(schema, operations, answer)
+        except ProtocolError as error:
+            connection.close(error)
+            raise Disconnected(f"{error}; the outcome is unknown") from error
 
     async def _wait_writable(self, timeout: float) -> tuple[Connection, float]:  # noqa: ASYNC109
         """Return a connection that takes data, and what is left of the timeout."""

@@ -9,7 +9,15 @@ from typing import Any
 
 import orjson
 
-from socketplane.ovsdb.errors import Disconnected, NotConnected, OvsdbError, ProtocolError, RequestFailed, Unanswered
+from socketplane.ovsdb.errors import (
+    Disconnected,
+    InvalidOperation,
+    NotConnected,
+    OvsdbError,
+    ProtocolError,
+    RequestFailed,
+    Unanswered,
+)
 from socketplane.ovsdb.jsonstream import JsonStream
 from socketplane.ovsdb.remote import Remote, Tls
 
@@ -105,7 +113,7 @@ class Connection(asyncio.Protocol):
         try:
             data = orjson.dumps(message)
         except TypeError as error:  # a string that UTF-8 can't hold, for example
-            raise ValueError(f"can't be written as JSON: {error}") from error
+            raise InvalidOperation(f"can't be written as JSON: {error}") from error
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(data)

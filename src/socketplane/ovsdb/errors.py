@@ -138,6 +138,8 @@ _BY_TAG: dict[str, type[TransactionFailed]] = {
     "unknown column": Malformed,
     "unknown table": Malformed,
     "unknown database": Malformed,
+    "unknown mutator": Malformed,
+    "unknown function": Malformed,
     "resources exhausted": ResourcesExhausted,
     "I/O error": IoError,
 }

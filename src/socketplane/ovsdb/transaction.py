@@ -150,15 +150,20 @@ def decode_results(schema: Schema, operations: Sequence[Operation], wire: Any) -
             raise _failure(operations, index, outcome)
     if len(wire) != len(operations):
         raise ProtocolError(f"{len(wire)} results for {len(operations)} operations")
-    return [_decode_result(schema, operation, outcome) for operation, outcome in zip(operations, wire, strict=True)]
+    try:
+        return [_decode_result(schema, operation, outcome) for operation, outcome in zip(operations, wire, strict=True)]
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ProtocolError(f"a result that does not fit: {error!r}") from error
 
 
 def _failure(operations: Sequence[Operation], index: int, outcome: Wire) -> TransactionFailed:
     where = "at commit"
     if index < len(operations):
         operation = operations[index]
-        table = getattr(operation, "table", "")
-        where = f"operation {index}: {type(operation).__name__.lower()}" + (f" {table}" if table else "")
+        names = [getattr(operation, "table", None), getattr(operation, "uuid", None)]
+        where = " ".join(
+            [f"operation {index}:", type(operation).__name__.lower(), *(str(n) for n in names if n is not None)]
+        )
     return transaction_failed(index, str(outcome["error"]), str(outcome.get("details", "")), where)
 
 
