@@ -1,0 +1,143 @@
+"""`down`: stop and unwire what is ours; what was here before stays as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from socketplane.cluster import daemons, network, openvswitch, ovn, probe, rest, underlay, unitfiles
+from socketplane.cluster.daemons import Daemon
+from socketplane.cluster.machine import Machine
+from socketplane.cluster.run import CommandFailed, run
+from socketplane.cluster.steps import Progress, Step, perform
+from socketplane.errors import Unavailable
+
+AGAIN = "mend that and run `socketplane down` again"
+_OURS = re.compile(r"sp0|s[pc][0-9a-f]{12}")
+
+
+def down(machine: Machine, progress: Progress, *, purge: bool) -> bool:
+    """Undo `up`; with `purge`, forget all data too. Return whether anything was to be done. Raises StepFailed."""
+    return perform(steps(machine, purge=purge), progress)
+
+
+def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
+    """Yield the steps, in the order that lets each part say goodbye to those that it talks to."""
+    paths = machine.paths
+    docker = daemons.docker(paths)
+    kernel = bool(machine.record.kernel)
+    if probe.answers(docker):
+        yield from _docker(machine, docker, purge=purge)
+    yield _stop(machine, docker)
+    yield _stop(machine, daemons.agent(paths))
+    yield _stop(machine, daemons.controller(paths))
+    yield _stop(machine, daemons.ovn_controller(paths))
+    if probe.answers(daemons.southbound(paths)):
+        yield _undo("OVN for hosts", lambda: not ovn.configured(paths), lambda: ovn.close(machine))
+    for daemon in (daemons.northd(paths), daemons.southbound(paths), daemons.northbound(paths), daemons.intent(paths)):
+        yield _stop(machine, daemon)
+    if probe.answers(daemons.ovs_database(paths)):
+        yield _undo("gateway", lambda: not _wired(), lambda: _unwire(machine))
+    if probe.answers(daemons.ovs_database(paths)):
+        yield _undo("bridge", lambda: not _bridge_is_ours(machine), lambda: _remove_bridge(machine))
+    yield _undo("underlay", lambda: machine.record.moved is None, lambda: underlay.put_back(machine))
+    if probe.answers(daemons.ovs_database(paths)):
+        yield _undo(
+            "chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore_settings(machine)
+        )
+    yield _stop(machine, daemons.ovs_switch(paths, kernel=kernel))
+    yield _stop(machine, daemons.ovs_database(paths))
+    yield _undo("interfaces", lambda: not _links(), _remove_links)
+    if machine.systemd:
+        yield _undo("systemd units", lambda: not unitfiles.present(machine), lambda: unitfiles.remove(machine))
+    yield _undo("runtime files", lambda: not paths.run.exists(), lambda: shutil.rmtree(paths.run))
+    if purge:
+        yield from _purge(machine)
+
+
+def _docker(machine: Machine, daemon: Daemon, *, purge: bool) -> Iterator[Step]:
+    """Containers first, while the agent can still take them off their networks."""
+    engine = rest.Docker(machine.paths.docker_socket)
+    everything = machine.ours(daemon)  # our own engine ends with all that it runs
+
+    def running() -> dict[str, str]:
+        return engine.running() if everything else engine.attached()
+
+    def stop() -> str:
+        found = running()
+        if not purge:
+            machine.note(containers=tuple({**dict.fromkeys(machine.record.containers), **found}))
+        engine.stop(found)
+        return "stopped: " + ", ".join(sorted(found.values()))
+
+    yield _undo("containers", lambda: not running(), stop)
+    if purge:
+        yield _undo("Docker networks", lambda: not engine.networks(), lambda: engine.remove_networks(engine.networks()))
+
+
+def _purge(machine: Machine) -> Iterator[Step]:
+    paths = machine.paths
+    files = [daemons.ovn_database_file(paths, short) for short in ("nb", "sb")]
+
+    def forget() -> None:
+        for name in machine.record.files:
+            Path(name).unlink(missing_ok=True)
+        for file in files:
+            for path in file.parent.glob(f"*{file.name}*"):
+                path.unlink()
+        shutil.rmtree(paths.log, ignore_errors=True)
+        shutil.rmtree(paths.state)
+
+    yield _undo("data", lambda: not paths.state.exists(), forget)
+
+
+def _stop(machine: Machine, daemon: Daemon) -> Step:
+    def do() -> str:
+        machine.stop(daemon)
+        if probe.answers(daemon):
+            raise Unavailable(f"{daemon.program} is still there")
+        return "stopped"
+
+    return Step(daemon.title, lambda: not machine.ours(daemon), do, AGAIN)
+
+
+def _undo(name: str, gone: Callable[[], bool], do: Callable[[], str | None]) -> Step:
+    return Step(name, gone, do, AGAIN)
+
+
+def _wired() -> bool:
+    """Return whether the agent's gateway is still there."""
+    return bool(_links()) or run(["nft", "list", "table", "inet", "socketplane"], check=False).code == 0
+
+
+def _unwire(machine: Machine) -> None:
+    """Have the agent's own code take its gateway away, in a process of its own: the agent is gone by now."""
+    if machine.joined:
+        run([sys.executable, "-m", "socketplane.agent.unwire"], timeout=60)
+
+
+def _bridge_is_ours(machine: Machine) -> bool:
+    """Whether br-int is there and by our settings: ovn-controller made it."""
+    if "ovn-remote" not in machine.record.external_ids:
+        return False
+    return openvswitch.INTEGRATION_BRIDGE in openvswitch.vsctl(machine.paths, "list-br", wait=False).split()
+
+
+def _remove_bridge(machine: Machine) -> None:
+    switch = daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
+    openvswitch.vsctl(machine.paths, "--if-exists", "del-br", openvswitch.INTEGRATION_BRIDGE, wait=probe.answers(switch))
+
+
+def _links() -> Sequence[str]:
+    """Return our interfaces that are still there."""
+    return [link["ifname"] for link in network.ip("link", "show") if _OURS.fullmatch(link["ifname"])]
+
+
+def _remove_links() -> None:
+    for link in _links():
+        with contextlib.suppress(CommandFailed):  # the other end of one that is gone by now
+            run(["ip", "link", "delete", link])

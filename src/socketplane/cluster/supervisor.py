@@ -1,0 +1,166 @@
+"""Two ways to run daemons: directly, or through systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from socketplane.cluster import probe
+from socketplane.cluster.daemons import Daemon
+from socketplane.cluster.run import CommandFailed, last_lines, run, spawn
+
+SYSTEMD = "systemd"
+"""How a record says that units were enabled."""
+
+
+class Supervisor(Protocol):
+    """Starts and stops daemons."""
+
+    def mark(self) -> str:
+        """Return what a record notes beside a daemon that we started."""
+
+    def is_ours(self, mark: str | None) -> bool:
+        """Return whether a record's note still holds (it does not after a reboot without systemd)."""
+
+    def start(self, daemon: Daemon) -> None:
+        """Start a daemon and return when it works. Raises CommandFailed with its last log lines."""
+
+    def stop(self, daemon: Daemon) -> None:
+        """Stop a daemon and return when it is gone; one that isn't there is no error."""
+
+
+class Direct:
+    """Daemons as processes in the background, with log files."""
+
+    def mark(self) -> str:
+        """Return this boot's id."""
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+    def is_ours(self, mark: str | None) -> bool:
+        """Return whether it was started in this boot."""
+        return mark == self.mark()
+
+    def start(self, daemon: Daemon) -> None:
+        """Start a daemon in the background; one that is there already gets time to answer."""
+        for directory in (daemon.pidfile.parent, daemon.log.parent):
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        size = daemon.log.stat().st_size if daemon.log.exists() else 0
+        pid = probe.pid_of(daemon)
+        if pid is not None:
+            if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
+                raise CommandFailed(
+                    f"process {pid} does not answer", _since(daemon.log, size), remedy=f"end it: kill {pid}"
+                )
+            return
+        with contextlib.suppress(FileNotFoundError):
+            daemon.pidfile.unlink()  # another program may have its number by now
+        if daemon.forks:
+            self._launch(daemon, size)
+        else:
+            self._spawn(daemon, size)
+
+    def _launch(self, daemon: Daemon, size: int) -> None:
+        try:
+            run(daemon.argv, timeout=daemon.patience)
+        except CommandFailed as error:
+            raise CommandFailed(error.message, _since(daemon.log, size) or error.lines) from None
+        if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
+            raise CommandFailed(f"does not work after {daemon.patience:g} s", _since(daemon.log, size))
+
+    def _spawn(self, daemon: Daemon, size: int) -> None:
+        process = spawn(daemon.argv, daemon.log)
+        if str(daemon.pidfile) not in " ".join(daemon.argv):
+            daemon.pidfile.write_text(f"{process.pid}\n")
+        probe.wait_until(lambda: process.poll() is not None or probe.answers(daemon), daemon.patience)
+        if process.poll() is not None:
+            daemon.pidfile.unlink(missing_ok=True)
+            raise CommandFailed(f"ended at once with code {process.returncode}", _since(daemon.log, size))
+        if not probe.answers(daemon):
+            raise CommandFailed(f"does not work after {daemon.patience:g} s", _since(daemon.log, size))
+
+    def stop(self, daemon: Daemon) -> None:
+        """Ask a daemon to end, then tell it to, then end it."""
+        pid = probe.pid_of(daemon)
+        if pid is None:
+            return
+        gone = _Gone(pid, daemon.program)
+        control = probe.control_socket(daemon)
+        if control:
+            run(["ovs-appctl", "--timeout=5", "-t", str(control), *daemon.farewell], check=False)
+        if not (control and gone.within(daemon.patience)):
+            _kill(pid, signal.SIGTERM)
+            if not gone.within(daemon.patience):
+                _kill(pid, signal.SIGKILL)
+                gone.within(daemon.patience)
+        daemon.pidfile.unlink(missing_ok=True)
+
+
+class Systemd:
+    """Daemons as systemd units: Debian's own, and ours."""
+
+    def mark(self) -> str:
+        """Units stay enabled over reboots."""
+        return SYSTEMD
+
+    def is_ours(self, mark: str | None) -> bool:
+        """Return whether we enabled its units."""
+        return mark == SYSTEMD
+
+    def start(self, daemon: Daemon) -> None:
+        """Enable and start a daemon's units, and wait until it works."""
+        try:
+            run(["systemctl", "enable", "--now", *daemon.units], timeout=daemon.patience + 90)
+        except CommandFailed as error:
+            raise CommandFailed(error.message, self._journal(daemon.units) or error.lines) from None
+        if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
+            raise CommandFailed(f"does not work after {daemon.patience:g} s", self._journal(daemon.units))
+
+    def stop(self, daemon: Daemon) -> None:
+        """Disable and stop a daemon's units."""
+        run(["systemctl", "disable", "--now", *daemon.units], timeout=daemon.patience + 90, check=False)
+
+    @staticmethod
+    def _journal(units: Sequence[str]) -> list[str]:
+        flags = [f"--unit={unit}" for unit in units]
+        return last_lines(run(["journalctl", "--no-pager", "--output=cat", "--lines=12", *flags], check=False).out)
+
+
+def supervisor() -> Supervisor:
+    """Return how daemons are run on this machine."""
+    return Systemd() if Path("/run/systemd/system").is_dir() else Direct()
+
+
+class _Gone:
+    """Waits for a process to end."""
+
+    def __init__(self, pid: int, program: str) -> None:
+        self._pid, self._program = pid, program
+
+    def within(self, seconds: float) -> bool:
+        self._reap()
+        return probe.wait_until(lambda: self._reap() or not probe.runs(self._pid, self._program), seconds)
+
+    def _reap(self) -> bool:
+        """A daemon that this very process started is its child and must be waited for."""
+        with contextlib.suppress(ChildProcessError):
+            return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
+        return False
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _since(log: Path, size: int) -> list[str]:
+    """Return the last lines that were added to a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(size)
+            return last_lines(file.read().decode(errors="replace"))
+    except OSError:
+        return []
