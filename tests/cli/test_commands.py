@@ -218,6 +218,8 @@ def test_explain(cli: Cli, controller: Controller, verdict: str, code: int) -> N
     assert controller.requests[-1].query == {"src": ["web-1"], "dst": ["app-1"], "port": ["8080"], "protocol": ["tcp"]}
     assert cli.json("explain", "web-1", "app-1:53/UDP", "-o", "json", code=code)["verdict"] == verdict
     assert controller.requests[-1].query["protocol"] == ["udp"]
+    cli("explain", "web-1", "app-1", code=code)
+    assert controller.requests[-1].query == {"src": ["web-1"], "dst": ["app-1"]}
 
 
 def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> None:

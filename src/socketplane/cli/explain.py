@@ -40,7 +40,10 @@ def explain(
     ],
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Say whether a packet would pass, by which rule of which policy. Exit code 0: allowed, 3: denied."""
+    """Say whether a packet would pass, by which rule of which policy. Exit code 0: allowed, 3: denied.
+
+    Without a port it is a packet that has none, such as a ping's.
+    """
     target, port, protocol = parse.destination(destination)
     with connect.session(connect.of(ctx)) as session:
         answer = session.get("/v1/explain", {"src": source, "dst": target, "port": port, "protocol": protocol})
@@ -53,13 +56,13 @@ def explain(
 
 
 def _describe(answer: dict[str, Any]) -> None:
-    service = answer["protocol"] + (f"/{answer['port']}" if answer["port"] is not None else "")
+    service = "" if answer["port"] is None else f" {answer['protocol']}/{answer['port']}"
     allowed = answer["verdict"] == "allow"
     pairs(
         {
             "VERDICT": answer["verdict"],
             "FROM": answer["source"],
-            "TO": f"{answer['destination']} {service}",
+            "TO": f"{answer['destination']}{service}",
             "DECIDED BY": answer["direction"],
             "POLICY": answer["policy"],
             "RULE": answer["rule"],
