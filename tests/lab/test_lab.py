@@ -182,7 +182,7 @@ async def test_probes_tell_open_refused_and_lost(engine: Machine) -> None:
     bridged = (await engine.run("cat", "/proc/sys/net/bridge/bridge-nf-call-iptables", check=False)).out.strip() == "1"
     if bridged:
         expected[server.target(81)] = Outcome.TIMEOUT
-    assert await probe.probe(client, expected, wait=5.0) == expected
+    assert await probe.probe(client, expected, wait=3.0) == expected
     seen = await probe.matrix([client, server], [80, 82])
     assert seen == {
         ("client", "server", 80): Outcome.OPEN,
@@ -277,8 +277,15 @@ def test_labs_live_side_by_side(bare: Lab, lab_name: str) -> None:
     assert asyncio.run(other.hosts[0].run("busybox", "ping", "-c", "1", "-W", "1", "198.19.0.2", check=False)).code == 1
     remove(name)
     assert bare.alive
-    with pytest.raises(Conflict, match="is up already"):
-        asyncio.run(build.up(bare.name, 2, bare=True))
+
+
+def test_up_again_is_the_same_lab(bare: Lab) -> None:
+    assert asyncio.run(build.up(bare.name, 2, bare=True)) == bare
+    again = cli("lab", "up", "--bare", "--hosts", "2", "--name", bare.name)
+    assert again.returncode == 0 and "up already" in again.stderr
+    for hosts, plain in ((3, True), (2, False)):
+        with pytest.raises(Conflict, match="is up already, with 2 hosts without SocketPlane"):
+            asyncio.run(build.up(bare.name, hosts, bare=plain))
     assert bare.alive
 
 
@@ -301,11 +308,13 @@ def test_odd_numbers_of_hosts_are_refused() -> None:
     assert cli("lab", "up", "--datapath", "nonsense").returncode == 2
 
 
-def test_without_root_it_says_what_to_do(tmp_path: Path) -> None:
-    ran = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CLI, "lab", "up"], capture_output=True, text=True
-    )
-    assert ran.returncode == 1 and "sudo" in ran.stderr
+def test_without_root_it_says_what_to_do(bare: Lab) -> None:
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CLI, "lab"]
+    named = ["--name", bare.name]
+    for command in (["up"], ["down", *named], ["exec", *named, "h1", "--", "true"], ["ls"]):
+        ran = subprocess.run([*nobody, *command], capture_output=True, text=True)
+        assert ran.returncode == 1 and "sudo" in ran.stderr, command
+    assert bare.alive
 
 
 V2_ONLY = """

@@ -42,8 +42,8 @@ def up(
         note(f"{time.monotonic() - began:5.1f} s  {step}")
 
     lab = command.up(name, hosts, bare=bare, datapath=datapath.value, say=say)
-    say(f"lab {lab.name} is up: {', '.join(host.name for host in lab.hosts)}")
-    for line in command.next_steps(lab, bare=bare):
+    say(f"hosts {', '.join(host.name for host in lab.hosts)} are ready")
+    for line in command.next_steps(lab):
         out(line)
 
 

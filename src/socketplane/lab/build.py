@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from socketplane.errors import Conflict, Forbidden, NotFound, Unavailable
+from socketplane.errors import Conflict, Forbidden, Unavailable
 from socketplane.lab import fabric, labs, layout, machine
 from socketplane.lab.form import form
 from socketplane.lab.labs import Lab
@@ -28,13 +28,17 @@ async def up(
 ) -> Lab:
     """Make a lab and return it once a container on any of its hosts would work; `bare`: machines without SocketPlane.
 
-    What a crashed lab of that name left is removed first; on an error, and when cancelled, so is the new one.
-    Raises Conflict where a lab of that name runs or is being made.
+    A lab of that name that is up is returned as it is. What a crashed one left is removed first; on an error, and
+    when cancelled, so is the new one.
+
+    Raises Conflict where the lab that is up is another than asked for, or one of that name is being made.
     """
     await asyncio.to_thread(check)
     names = layout.host_names(hosts)
     with labs.locked(name):
-        await asyncio.to_thread(_refuse_running, name)
+        if standing := await asyncio.to_thread(_standing, name, len(names), bare):
+            say(f"lab {name} is up already")
+            return standing
         await asyncio.to_thread(labs.remove, name)
         try:
             return await _make(name, names, bare=bare, datapath=datapath, owner=owner, say=say)
@@ -44,7 +48,8 @@ async def up(
 
 
 async def _make(name: str, names: Sequence[str], *, bare: bool, datapath: str, owner: Process | None, say: Say) -> Lab:
-    lab = await _machines(name, names, owner, say)
+    lab = replace(await _machines(name, names, say), bare=bare, owner=owner)
+    await asyncio.to_thread(lab.save)
     try:
         if not bare:
             await form(lab, datapath=datapath, say=say)
@@ -71,23 +76,25 @@ def check_root() -> None:
         raise Forbidden("a lab needs root: it is made of namespaces", remedy="run it again with sudo")
 
 
-def _refuse_running(name: str) -> None:
-    try:
-        lab = labs.load(name)
-    except (NotFound, ValueError, KeyError, TypeError):
-        return
-    if lab.ready and lab.alive:
+def _standing(name: str, hosts: int, bare: bool) -> Lab | None:
+    """Return the lab that is up, None where there is none. Raises Conflict where it is not the one asked for."""
+    lab = labs.find(name)
+    if lab is None or not (lab.ready and lab.alive):
+        return None
+    if len(lab.hosts) != hosts or lab.bare != bare:
+        kind = " without SocketPlane" if lab.bare else ""
         remedy = f"use it, or remove it first: socketplane lab down --name {name}"
-        raise Conflict(f"lab {name} is up already, with {len(lab.hosts)} hosts", remedy=remedy)
+        raise Conflict(f"lab {name} is up already, with {len(lab.hosts)} hosts{kind}", remedy=remedy)
+    return lab
 
 
-async def _machines(name: str, hosts: Sequence[str], owner: Process | None, say: Say) -> Lab:
+async def _machines(name: str, hosts: Sequence[str], say: Say) -> Lab:
     say(f"starting {len(hosts)} machine{'s' if len(hosts) > 1 else ''}")
     await asyncio.to_thread(_make_folders, name)
     async with asyncio.TaskGroup() as tasks:
         started = [tasks.create_task(machine.start(name, each, hosts)) for each in (layout.FABRIC, *hosts)]
     bridges, *rest = (task.result() for task in started)
-    lab = Lab(name, bridges, tuple(rest), time.time(), owner)
+    lab = Lab(name, bridges, tuple(rest), time.time())
     await asyncio.to_thread(lab.save)
     say("connecting them")
     await fabric.connect(bridges, rest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,9 @@ from socketplane.lab import build, labs, shell
 from socketplane.lab.labs import Lab, names
 from socketplane.lab.say import Say
 
-__all__ = ["down", "execute", "listing", "names", "next_steps", "up"]
+DEFAULT = "lab"
+"""The name of the lab where none is given."""
+__all__ = ["DEFAULT", "down", "execute", "first", "listing", "names", "next_steps", "up"]
 
 
 def up(name: str, hosts: int, *, bare: bool, datapath: str, say: Say) -> Lab:
@@ -30,9 +31,8 @@ def up(name: str, hosts: int, *, bare: bool, datapath: str, say: Say) -> Lab:
         return asyncio.run(make())
     except asyncio.CancelledError:
         raise SocketPlaneError("interrupted; the lab was removed") from None
-    except BaseExceptionGroup as group:  # of machines that failed side by side the first one's story is enough
-        error = _first(group)
-        raise error from None
+    except BaseExceptionGroup as group:
+        raise first(group) from None
 
 
 def execute(name: str, host: str, argv: Sequence[str], folder: Path) -> NoReturn:
@@ -60,9 +60,9 @@ def listing() -> list[dict[str, Any]]:
     return [_describe(name) for name in names()]
 
 
-def next_steps(lab: Lab, *, bare: bool) -> list[str]:
+def next_steps(lab: Lab) -> list[str]:
     """Return what a person may type next."""
-    option = "" if lab.name == "lab" else f" --name {lab.name}"
+    option = "" if lab.name == DEFAULT else f" --name {lab.name}"
     enter = f"socketplane lab exec{option}"
     last = lab.hosts[-1].name
     tries = [
@@ -71,21 +71,22 @@ def next_steps(lab: Lab, *, bare: bool) -> list[str]:
         f"{enter} h1 -- docker run -d --name a --network web socketplane/lab httpd -f -h /www",
         f"{enter} {last} -- docker run --rm --network web socketplane/lab curl -s ADDRESS-OF-a",
     ]
-    if bare:
+    if lab.bare:
         tries = [f"{enter} h1 -- bash"]
     return ["Try:", *(f"  {line}" for line in tries), "Remove it:", f"  socketplane lab down{option}"]
 
 
-def _describe(name: str) -> dict[str, Any]:
-    with contextlib.suppress(SocketPlaneError, ValueError, KeyError, TypeError):
-        lab = labs.load(name)
-        state = ("up" if lab.ready else "starting") if lab.alive else "broken"
-        return {"name": name, "state": state, "hosts": [host.name for host in lab.hosts], "created": lab.created}
-    return {"name": name, "state": "broken", "hosts": [], "created": None}
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group: of what failed side by side, one story is enough."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _describe(name: str) -> dict[str, Any]:
+    lab = labs.find(name)
+    if lab is None:
+        return {"name": name, "state": "broken", "hosts": [], "created": None}
+    state = ("up" if lab.ready else "starting") if lab.alive else "broken"
+    return {"name": name, "state": state, "hosts": [host.name for host in lab.hosts], "created": lab.created}

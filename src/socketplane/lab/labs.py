@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from socketplane.errors import Conflict, NotFound, SocketPlaneError
+from socketplane.errors import Conflict, Forbidden, NotFound, SocketPlaneError
 from socketplane.files import write_atomic
 from socketplane.lab import cgroups, layout, processes
 from socketplane.lab.layout import Layout, check_name
@@ -37,6 +37,8 @@ class Lab:
     fabric: Machine
     hosts: tuple[Machine, ...]
     created: float
+    bare: bool = False
+    """Machines without SocketPlane."""
     owner: Process | None = None
     """The process that made it and will remove it; None for a lab that stays."""
     ready: bool = False
@@ -60,15 +62,25 @@ class Lab:
 
 
 def load(name: str) -> Lab:
-    """Return a lab. Raises NotFound where none of that name is up."""
+    """Return a lab. Raises NotFound where none of that name is up, Forbidden without root's rights."""
     try:
         data = json.loads(Layout(check_name(name)).file.read_text())
+    except PermissionError:
+        raise Forbidden("a lab belongs to root", remedy="run it again with sudo") from None
     except OSError:
         remedy = f"make it with: socketplane lab up --name {name}"
         raise NotFound(f"there is no lab {name!r}", field="name", remedy=remedy) from None
     owner = Process(**data["owner"]) if data["owner"] else None
     fabric, hosts = _machine(data["fabric"]), tuple(map(_machine, data["hosts"]))
-    return Lab(data["name"], fabric, hosts, data["created"], owner, data["ready"])
+    return Lab(data["name"], fabric, hosts, data["created"], data["bare"], owner, data["ready"])
+
+
+def find(name: str) -> Lab | None:
+    """Return a lab, None where there is none or a crash left half of its file. Raises Forbidden."""
+    try:
+        return load(name)
+    except (NotFound, ValueError, KeyError, TypeError):
+        return None
 
 
 def names() -> list[str]:
@@ -98,8 +110,7 @@ def remove(name: str) -> None:
     """
     check_name(name)
     deadline = time.monotonic() + PATIENCE
-    with contextlib.suppress(NotFound, ValueError, KeyError, TypeError):  # a crash may leave half a file
-        lab = load(name)
+    if lab := find(name):
         for machine in (*lab.hosts, lab.fabric):
             machine.init.kill()
     while left := _remove_once(name):

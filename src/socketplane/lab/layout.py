@@ -74,8 +74,12 @@ def program_path() -> str:
     return f"{Path(sys.prefix) / 'bin'}:{distribution}:/usr/local/sbin:/usr/local/bin"
 
 
+def checkout() -> Path:
+    """Return the checkout that our code is in, or the installed package's folder."""
+    package = Path(__file__).resolve().parents[1]
+    return package.parent.parent if package.parent.name == "src" else package
+
+
 def shared() -> list[Path]:
     """Return folders that our programs need inside a machine: the checkout and the Python that runs it."""
-    source = Path(__file__).resolve().parents[1]
-    checkout = source.parent.parent if source.parent.name == "src" else source
-    return sorted({checkout, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} - {Path("/usr")})
+    return sorted({checkout(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} - {Path("/usr")})
