@@ -70,6 +70,16 @@ class Namespace:
         """Start a command in here; it dies with the test process."""
         return subprocess.Popen([*self.enter, *command], preexec_fn=_die_with_parent, **streams)  # type: ignore[call-overload,no-any-return]
 
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """Move the calling thread (and threads that it starts) into this network namespace."""
+        with Path("/proc/thread-self/ns/net").open() as home, Path(f"/proc/{self.pid}/ns/net").open() as here:
+            _setns(here.fileno())
+            try:
+                yield
+            finally:
+                _setns(home.fileno())
+
     def close(self) -> None:
         """End the first process, and with it the namespace."""
         with contextlib.suppress(ProcessLookupError):
@@ -164,16 +174,6 @@ class Machine(Namespace):
     def nbctl(self, *arguments: str) -> str:
         """Run ovn-nbctl."""
         return self.run("ovn-nbctl", self._central, *arguments).strip()
-
-    @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
-        """Move the calling thread (and threads that it starts) into this machine's network namespace."""
-        with Path("/proc/self/ns/net").open() as home, Path(f"/proc/{self.pid}/ns/net").open() as here:
-            _setns(here.fileno())
-            try:
-                yield
-            finally:
-                _setns(home.fileno())
 
     def close(self) -> None:
         """End every process of the machine."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 Link = Any
 """A link message of pyroute2: `message["index"]`, `message.get("ifname")`, ..."""
 
+_Job = tuple[Callable[[IPRoute], Any], Future[Any]]
+
 _THREADS = 4  # the kernel serialises most of it anyway; a slow deletion must not hold up the rest
 
 
@@ -29,37 +32,47 @@ class Netlink:
     """Threads with netlink sockets, in the network namespace of the thread that enters the context."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="netlink")
-        self._local = threading.local()
-        self._sockets: list[IPRoute] = []
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name=f"netlink-{n}", daemon=True) for n in range(_THREADS)]
 
     async def __aenter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
-        for socket in self._sockets:
-            socket.close()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
 
     async def call(self, function: Callable[[IPRoute], Result]) -> Result:
         """Run `function` with a netlink socket in a thread.
 
         It always runs to its end: a cancelled caller waits for it, so that what it did can be undone.
         """
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self._run, function)
+        outcome: Future[Result] = Future()
+        outcome.set_running_or_notify_cancel()
+        self._jobs.put((function, outcome))
+        future = asyncio.wrap_future(outcome)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             await asyncio.wait([future])
+            future.exception()  # nobody else will ask
             raise
 
-    def _run(self, function: Callable[[IPRoute], Result]) -> Result:
-        if not hasattr(self._local, "socket"):
-            self._local.socket = IPRoute()
-            self._sockets.append(self._local.socket)
-        return function(self._local.socket)
+    def _work(self) -> None:
+        with IPRoute() as socket:  # pyroute2 ties a socket to the thread that opened it
+            while job := self._jobs.get():
+                function, outcome = job
+                try:
+                    outcome.set_result(function(socket))
+                except BaseException as error:  # the caller's, whatever it is
+                    outcome.set_exception(error)
+                del job, function, outcome
 
 
 def ignoring(*numbers: int, function: Callable[[], Result]) -> Result | None:

@@ -1,0 +1,128 @@
+"""The way out of the overlay and the host's own way in: `sp0`, routes, forwarding, firewall."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Network
+
+import structlog
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from socketplane.agent import hostport
+from socketplane.agent.firewall import Firewall
+from socketplane.agent.forwarding import Forwarding
+from socketplane.agent.hostport import HostPort
+from socketplane.agent.netlink import Netlink
+from socketplane.agent.rows import SwitchPort
+from socketplane.agent.ruleset import Boundary
+from socketplane.agent.surroundings import find_exits
+from socketplane.agent.switch import Switch
+from socketplane.agent.watch import KernelEvents
+from socketplane.config import Paths
+from socketplane.errors import SocketPlaneError, Unavailable
+from socketplane.identity import HostIdentity
+
+_OWNER = "gateway"
+_PERIOD = 10.0
+"""Seconds after which everything is looked at without an occasion (iptables-legacy gives no notice)."""
+_LINKS_PAUSE, _FIREWALL_PAUSE = 0.1, 1.0  # a burst of notices is one occasion
+_log = structlog.get_logger()
+
+
+class Gateway:
+    """This host's gateway. `ensure` is idempotent and repairs; `run` calls it whenever something changed."""
+
+    def __init__(self, switch: Switch, netlink: Netlink, identity: HostIdentity, paths: Paths, mtu: int) -> None:
+        self._switch = switch
+        self._netlink = netlink
+        self._want = HostPort(identity.gateway, identity.hosts, identity.pool, mtu)
+        ids = {"iface-id": f"{hostport.NAME}-{identity.name}"}
+        self._port = SwitchPort(hostport.NAME, _OWNER, ids, type="internal", mac=self._want.mac, mtu=mtu)
+        self._firewall = Firewall()
+        self._forwarding = Forwarding(paths.state / "forwarding.json")
+        self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway)
+        self._lock = asyncio.Lock()
+
+    async def ensure(self) -> None:
+        """Make everything as it should be; nothing is open before the firewall stands.
+
+        Unavailable: Open vSwitch does not answer. Conflict: a port or route of somebody else is in the way.
+        """
+        await self._ensure_firewall(always=True)
+        async with self._lock:
+            await self._ensure_port()
+
+    async def set_internal(self, subnets: Collection[IPv4Network]) -> None:
+        """Say which networks get no egress; it is so when this returns."""
+        self._boundary = replace(self._boundary, internal=frozenset(subnets))
+        await self._firewall.ensure(self._boundary)
+
+    async def run(self) -> None:
+        """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
+        async with KernelEvents() as events, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep(self._follow_links, events.links, _LINKS_PAUSE))
+            tasks.create_task(self._keep(partial(self._ensure_firewall, always=True), events.firewall, _FIREWALL_PAUSE))
+
+    async def remove(self) -> None:
+        """Take everything away and restore what was before. Unavailable: Open vSwitch does not answer."""
+        async with self._lock:
+            if await self._switch.delete(hostport.NAME, _OWNER):
+                await self._switch.settled()  # the firewall goes last
+            await self._netlink.call(lambda _: self._forwarding.restore())
+            await self._firewall.remove()
+        _log.info("gateway removed", port=hostport.NAME)
+
+    async def _follow_links(self) -> None:
+        """Look at what changes with links; without a change this starts no process."""
+        await self._ensure_firewall(always=False)
+        async with self._lock:
+            await self._ensure_port()
+
+    async def _ensure_firewall(self, *, always: bool) -> None:
+        exits, guarded = await self._netlink.call(self._look_around)
+        boundary = replace(self._boundary, exits=exits, guarded=guarded)
+        if always or boundary != self._boundary:
+            self._boundary = boundary
+            await self._firewall.ensure(boundary)
+        if changed := await self._netlink.call(lambda _: self._forwarding.ensure(exits)):
+            _log.info("forwarding turned on", links=sorted(changed))
+
+    def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str]]:
+        exits = find_exits(ipr, hostport.NAME)
+        return exits, self._forwarding.guarded(exits)
+
+    async def _ensure_port(self) -> None:
+        await self._switch.put(self._port)
+        done = await self._set_up()
+        if done is None:
+            await self._switch.settled()
+            done = await self._set_up()
+        if done is None:
+            raise Unavailable(f"ovs-vswitchd has not made {hostport.NAME}", remedy="see ovs-vswitchd's log")
+        if done:
+            _log.info("host port set up", port=hostport.NAME, changed=done)
+
+    async def _set_up(self) -> list[str] | None:
+        return await self._netlink.call(partial(hostport.set_up, want=self._want))
+
+    @staticmethod
+    async def _keep(action: Callable[[], Awaitable[None]], event: asyncio.Event, pause: float) -> None:
+        complaint = ""
+        while True:
+            event.clear()
+            try:
+                await action()
+                complaint = ""
+            except (SocketPlaneError, NetlinkError, OSError) as error:
+                if str(error) != complaint:
+                    complaint = str(error)
+                    _log.warning("gateway not as it should be", error=complaint)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PERIOD):
+                    await event.wait()
+            await asyncio.sleep(pause)

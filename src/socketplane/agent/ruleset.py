@@ -1,0 +1,159 @@
+"""The firewall as text: our own nftables table, and the lines that must stand among Docker's. Pure.
+
+The host's stack must not be a way around policy: nothing of the outside enters through `sp0` but answers, and what the
+host itself sends has one source address, which policy knows. Drops here are final, whatever other tables accept;
+accepts are not, which is why Docker's table needs lines of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+
+from socketplane.agent.hostport import NAME as SP0
+from socketplane.agent.veth import GROUP
+
+TABLE = "socketplane"
+CHAIN = "SOCKETPLANE"
+"""Our chain in iptables' filter table."""
+DOCKER_CHAIN = "DOCKER-USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """What the firewall tells apart."""
+
+    pool: IPv4Network
+    hosts: IPv4Network
+    gateway: IPv4Address
+    """Address of `sp0`."""
+    internal: frozenset[IPv4Network] = frozenset()
+    """Subnets that get no egress."""
+    exits: frozenset[str] = frozenset()
+    """Links by which containers' packets may leave."""
+    guarded: frozenset[str] = frozenset()
+    """Links that forward only because we need it: nothing but answers to containers may come in there and go on."""
+
+
+def nftables(boundary: Boundary) -> str:
+    """Return the script that makes our table what it should be, in one atomic step."""
+    pool, hosts = boundary.pool, boundary.hosts
+    ours = f"{{ {pool}, {hosts} }}"
+    guarded = _names(boundary.guarded)
+    return f"""\
+table inet {TABLE}
+delete table inet {TABLE}
+table inet {TABLE} {{
+	set internal {{
+		type ipv4_addr
+		flags interval
+		{_elements(boundary.internal)}
+	}}
+
+	chain prerouting {{
+		type filter hook prerouting priority raw; policy accept;
+		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
+		iifname "{SP0}" meta nfproto != ipv4 drop
+		iifname "{SP0}" ip saddr != {ours} drop comment "not a container's address"
+		iifname {{ "{SP0}", "lo" }} accept
+		ip saddr {ours} drop comment "claims to be a container or a host's own port"
+		ip daddr {ours} drop comment "from outside, by a route through this host"
+	}}
+
+	chain input {{
+		type filter hook input priority filter; policy accept;
+		iifname "{SP0}" ct state invalid drop
+		iifname "{SP0}" ip saddr @internal ct state new drop
+	}}
+
+	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		iifname "{SP0}" ct state invalid drop
+		iifname "{SP0}" ip saddr @internal drop comment "internal networks have no way out"
+		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
+		iifname "{SP0}" accept
+		oifname "{SP0}" ip daddr @internal drop
+		oifname "{SP0}" ct state established,related accept
+		oifname "{SP0}" drop comment "only answers enter"
+		ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
+		{f'iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
+	}}
+
+	chain output {{
+		type filter hook output priority filter; policy accept;
+		oifname != "{SP0}" ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname "{SP0}" ip saddr != {boundary.gateway} snat ip to {boundary.gateway} comment "the host has one address"
+		oifname != "{SP0}" ip saddr {pool} masquerade
+	}}
+}}
+"""
+
+
+def docker_rules(boundary: Boundary) -> list[str]:
+    """Return the rules of our chain in iptables' filter table.
+
+    Docker's policy for what is forwarded is DROP. The way out is accepted by link, never to Docker's own bridges: what
+    is reachable there is Docker's to say.
+    """
+    ways_out = [f"-A {CHAIN} -s {boundary.pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(boundary.exits)]
+    answers = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    return [*ways_out, answers]
+
+
+def docker_script(boundary: Boundary, docker_user: Sequence[str]) -> str:
+    """Return the input of iptables-restore that sets our chain and calls it from Docker's.
+
+    `docker_user` is that chain's rules now. The call goes before a final RETURN (Docker's own last line) and behind
+    what an administrator put there.
+    """
+    call = f"-A {DOCKER_CHAIN} -j {CHAIN}"
+    lines = [f":{CHAIN} - [0:0]", *docker_rules(boundary)]
+    others = [rule for rule in docker_user if rule != call]
+    lines += [f"-D {DOCKER_CHAIN} -j {CHAIN}"] * (len(docker_user) - len(others))
+    lines.append(f"-I {DOCKER_CHAIN} {_position(others)} -j {CHAIN}")
+    return _script(lines)
+
+
+def is_called(docker_user: Sequence[str]) -> bool:
+    """Return whether Docker's chain reaches ours, once."""
+    call = f"-A {DOCKER_CHAIN} -j {CHAIN}"
+    others = [rule for rule in docker_user if rule != call]
+    return docker_user.count(call) == 1 and docker_user.index(call) < _position(others)
+
+
+def docker_removal(docker_user: Sequence[str]) -> str:
+    """Return the input of iptables-restore that removes our chain."""
+    calls = docker_user.count(f"-A {DOCKER_CHAIN} -j {CHAIN}")
+    return _script([*[f"-D {DOCKER_CHAIN} -j {CHAIN}"] * calls, f"-F {CHAIN}", f"-X {CHAIN}"])
+
+
+def rules_of(saved: str, chain: str) -> list[str] | None:
+    """Return a chain's rules in the output of iptables-save, or None if there is no such chain."""
+    lines = saved.splitlines()
+    if not any(line.startswith(f":{chain} ") for line in lines):
+        return None
+    return [line for line in lines if line.startswith(f"-A {chain} ")]
+
+
+def _position(rules: Sequence[str]) -> int:
+    final = f"-A {DOCKER_CHAIN} -j RETURN"
+    return rules.index(final) + 1 if final in rules else len(rules) + 1
+
+
+def _script(lines: Sequence[str]) -> str:
+    return "\n".join(["*filter", *lines, "COMMIT", ""])
+
+
+def _elements(networks: Collection[IPv4Network]) -> str:
+    if not networks:
+        return ""
+    return f"elements = {{ {', '.join(map(str, collapse_addresses(sorted(networks))))} }}"
+
+
+def _names(names: Collection[str]) -> str:
+    return f"{{ {', '.join(f'{chr(34)}{name}{chr(34)}' for name in sorted(names))} }}" if names else ""

@@ -1,0 +1,51 @@
+"""Notices from the kernel that something changed: no content, only the occasion to look."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Self
+
+_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+_LINKS, _ADDRESSES, _ROUTES, _SETTINGS = 1, 5, 7, 24  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_NETCONF
+_NFTABLES = 7  # NFNLGRP_NFTABLES
+
+
+class KernelEvents:
+    """Sets `links` when links, their addresses, routes or settings change, `firewall` when nftables' rules do."""
+
+    def __init__(self) -> None:
+        self.links = asyncio.Event()
+        self.firewall = asyncio.Event()
+        self._stack = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        with ExitStack() as stack:
+            groups = sum(1 << (group - 1) for group in (_LINKS, _ADDRESSES, _ROUTES, _SETTINGS))
+            self._listen(stack, _NETLINK_ROUTE, groups, self.links)
+            self._listen(stack, _NETLINK_NETFILTER, 1 << (_NFTABLES - 1), self.firewall)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @staticmethod
+    def _listen(stack: ExitStack, protocol: int, groups: int, event: asyncio.Event) -> None:
+        handle = stack.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, protocol))
+        handle.bind((0, groups))
+        loop = asyncio.get_running_loop()
+        loop.add_reader(handle, _drain, handle, event)
+        stack.callback(loop.remove_reader, handle)
+
+
+def _drain(handle: socket.socket, event: asyncio.Event) -> None:
+    event.set()
+    with suppress(BlockingIOError):
+        while True:
+            with suppress(OSError):  # ENOBUFS: notices were lost, which is one more reason to look
+                handle.recv(65536)

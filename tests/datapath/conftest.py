@@ -1,0 +1,133 @@
+"""One machine for all tests here; each test runs inside its network namespace and leaves it as it was."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+import topology
+from machine import Machine, Namespace, eventually
+
+from socketplane.agent.datapath import Datapath
+from socketplane.agent.netlink import Netlink
+from socketplane.agent.switch import Switch
+from socketplane.identity import HostIdentity
+from socketplane.model.types import mac_of
+
+UPLINK, OUTSIDE, LAN = "192.0.2.1", "192.0.2.9", "192.0.2.0/24"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """An endpoint with a namespace around it, as Docker would set it up."""
+
+    id: str
+    address: str
+    namespace: Namespace
+
+
+Start = Callable[..., Awaitable[Container]]
+
+
+@pytest.fixture(scope="package")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    machine = Machine(tmp_path_factory.mktemp("m") / "r")
+    try:
+        machine.run("sh", "-c", "ip link add eth0 type veth peer name lan && ip link set eth0 up")
+        machine.run("ip", "address", "add", f"{UPLINK}/24", "dev", "eth0")
+        machine.start_databases()
+        machine.start_vswitchd()
+        machine.vsctl("--no-wait", "set", "open", ".", "external_ids:ovn-bridge-datapath-type=netdev")
+        machine.start_ovn("chassis-1")
+        topology.make(machine)
+        yield machine
+    finally:
+        machine.close()
+
+
+@pytest.fixture(scope="package")
+def outside(machine: Machine) -> Iterator[Namespace]:
+    """A machine of the LAN: the default route of ours, with a static route to the pool through ours."""
+    outside = Namespace(machine)
+    with machine.inside():
+        move(machine, "lan", outside)
+    script = f"ip addr add {OUTSIDE}/24 dev lan; ip link set lo up; ip link set lan up; ip route add {topology.POOL} via {UPLINK}"
+    outside.run("sh", "-c", script)
+    machine.run("ip", "route", "add", "default", "via", OUTSIDE)
+    yield outside
+    outside.close()
+
+
+@pytest.fixture(autouse=True)
+def inside(machine: Machine) -> Iterator[None]:
+    with machine.inside():
+        yield
+
+
+@pytest.fixture
+async def switch(machine: Machine) -> AsyncIterator[Switch]:
+    async with Switch(machine.paths) as switch:
+        yield switch
+
+
+@pytest.fixture
+async def netlink() -> AsyncIterator[Netlink]:
+    async with Netlink() as netlink:
+        yield netlink
+
+
+@pytest.fixture
+async def datapath(switch: Switch, netlink: Netlink) -> AsyncIterator[Datapath]:
+    async with Datapath(switch, netlink, UPLINK) as datapath:
+        await switch.ensure_bridge(datapath.kind)
+        yield datapath
+        for endpoint_id in datapath.ports():
+            await datapath.detach(endpoint_id)
+        assert datapath.ports() == frozenset()
+
+
+@pytest.fixture
+async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
+    """Start containers: port and membership first, then everything inside, as with Docker."""
+    async with AsyncExitStack() as stack:
+
+        async def start(network: str = "web", address: str = "10.192.0.10") -> Container:
+            endpoint_id = secrets.token_hex(32)
+            topology.add_port(machine, network, endpoint_id, IPv4Address(address))
+            stack.callback(topology.remove_port, machine, endpoint_id)
+            name = await datapath.attach(endpoint_id, mac_of(IPv4Address(address)), datapath.mtu)
+            namespace = Namespace(machine)
+            stack.callback(namespace.close)
+            move(machine, name, namespace)
+            router = topology.INTERNAL[1] if network == "internal" else topology.WEB[1]
+            script = f"ip link set {name} name eth0; ip addr add {address}/22 dev eth0; ip link set lo up; ip link set eth0 up"
+            namespace.run("sh", "-c", f"{script}; ip route add default via {router}")
+            await datapath.installed(endpoint_id, 5)
+            return Container(endpoint_id, address, namespace)
+
+        yield start
+
+
+@pytest.fixture
+def identity() -> HostIdentity:
+    return HostIdentity(
+        topology.HOST, "chassis-1", "manager", IPv4Address(UPLINK), (), (), topology.GATEWAY, None, topology.POOL, topology.HOSTS
+    )
+
+
+def move(machine: Machine, link: str, namespace: Namespace) -> None:
+    """Move a link of the machine into a namespace."""
+    import subprocess
+
+    subprocess.run(["ip", "link", "set", link, "netns", str(namespace.pid)], check=True)
+    assert machine.pid  # the caller is inside the machine's namespace, but counts PIDs as the test process does
+    eventually(lambda: link in namespace.run("ip", "link"), f"{link} has moved")
+
+
+def root_of(machine: Machine) -> Path:
+    return machine.paths.root
