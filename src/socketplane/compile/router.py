@@ -38,12 +38,13 @@ def _router(output: Output, cluster: Cluster) -> None:
         },
     )
     output.edge("Logical_Router", router, "policies", inside)
-    # Policies run only for packets that a route matched. This one leads to nobody, so that a host without its policy
-    # loses packets and does not send them through another host.
-    route = output.row(
-        "Logical_Router_Static_Route", "default", {"ip_prefix": "0.0.0.0/0", "nexthop": str(names.nobody(cluster))}
-    )
-    output.edge("Logical_Router", router, "static_routes", route)
+    # Policies run only for packets that a route matched. The default route leads to nobody, so that a host without its
+    # policy loses packets and does not send them through another host. Parts of the pool without a network end at once:
+    # otherwise every packet there would become an ARP request to all hosts.
+    nexthops = {"0.0.0.0/0": str(names.nobody(cluster)), str(cluster.pool): "discard"}
+    for prefix, nexthop in nexthops.items():
+        route = output.row("Logical_Router_Static_Route", prefix, {"ip_prefix": prefix, "nexthop": nexthop})
+        output.edge("Logical_Router", router, "static_routes", route)
 
 
 def _hosts_switch(output: Output, cluster: Cluster) -> None:

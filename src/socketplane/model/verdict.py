@@ -97,12 +97,9 @@ def name_of(party: Party, networks: Mapping[UUID, Network]) -> str:
 def _unknown(packet: _Packet) -> Verdict | None:
     for direction, end in ((Direction.EGRESS, packet.source), (Direction.INGRESS, packet.destination)):
         if isinstance(end, Endpoint) and not end.known and _policies(packet.view, end):
-            return packet.decide(
-                False,
-                direction,
-                f"{name_of(end, packet.view.networks)} is cut off: its network has policies, and Docker has not told its labels yet",
-                rule=unknown_id(direction),
-            )
+            name = name_of(end, packet.view.networks)
+            reason = f"{name} is cut off: its network has policies, and Docker has not told its labels yet"
+            return packet.decide(False, direction, reason, rule=unknown_id(direction))
     return None
 
 

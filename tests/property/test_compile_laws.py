@@ -1,0 +1,110 @@
+"""Laws of compilation, over any history."""
+
+from __future__ import annotations
+
+import copy
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from socketplane.compile import Compiler, Features, Intent, compile_all, operations
+from support.intent import CLUSTER, key_of, settled, things
+from support.northbound import Northbound
+
+steps = st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove"]), things, st.booleans()), max_size=40)
+History = list[tuple[str, Intent, bool]]
+
+FOREIGN_GROUP, FOREIGN_SWITCH, FOREIGN_PORT, FOREIGN_ACL = (UUID(int=number) for number in range(1, 5))
+
+
+def play(history: History, compiler: Compiler, northbound: Northbound | None = None) -> dict[tuple[str, object], Intent]:
+    """Run a history through a compiler, its differences into a database; return what stands at its end."""
+    state: dict[tuple[str, object], Intent] = {}
+    for action, thing, flush in history:
+        if action == "put":
+            compiler.put(thing)
+            state[key_of(thing)] = thing
+        else:
+            compiler.remove(thing)
+            state.pop(key_of(thing), None)
+        if flush:
+            difference = compiler.flush()
+            if northbound is not None:
+                northbound.apply(operations(difference, northbound))
+    difference = compiler.flush()
+    if northbound is not None:
+        northbound.apply(operations(difference, northbound))
+    return state
+
+
+@given(steps)
+def test_any_history_ends_in_what_a_fresh_start_compiles(history: History) -> None:
+    compiler = Compiler(CLUSTER)
+    state = play(history, compiler)
+    fresh = compile_all(CLUSTER, Features(), state.values())
+    assert compiler.desired.rows == fresh.rows
+    assert compiler.desired.edges == fresh.edges
+    assert not compiler.flush()
+
+
+@given(steps)
+def test_after_any_history_of_differences_a_full_pass_finds_nothing_to_do(history: History) -> None:
+    compiler, northbound = Compiler(CLUSTER), Northbound()
+    play(history, compiler, northbound)
+    assert operations(compiler.desired, northbound) == []
+    assert {(table, uuid) for table, rows in northbound.items() for uuid in rows} == set(compiler.desired.rows)
+
+
+@given(settled(), settled())
+def test_a_full_pass_leads_from_any_state_to_any_other_and_then_rests(
+    before: dict[tuple[str, object], Intent], after: dict[tuple[str, object], Intent]
+) -> None:
+    northbound = Northbound()
+    northbound.apply(operations(compile_all(CLUSTER, Features(), before.values()), northbound))
+    desired = compile_all(CLUSTER, Features(), after.values())
+    northbound.apply(operations(desired, northbound))
+    assert operations(desired, northbound) == []
+    assert {(table, uuid) for table, rows in northbound.items() for uuid in rows} == set(desired.rows)
+
+
+@given(steps, settled())
+def test_what_others_put_beside_ours_survives(history: History, start: dict[tuple[str, object], Intent]) -> None:
+    northbound = Northbound()
+    compiler = Compiler(CLUSTER)
+    for thing in start.values():
+        compiler.put(thing)
+    northbound.apply(operations(compiler.flush(), northbound))
+    _add_foreign(northbound)
+    before = copy.deepcopy(_foreign(northbound))
+    play(history, compiler, northbound)
+    northbound.apply(operations(compiler.desired, northbound))
+    assert _foreign(northbound) == before
+    assert operations(compiler.desired, northbound) == []
+
+
+def _add_foreign(northbound: Northbound) -> None:
+    """Add a switch with a port and a group with an ACL of others; their port and ACL are in groups of ours too."""
+    ids = {"external_ids": {"owner": "somebody"}}
+    port = {"name": "vm1", "type": "", "addresses": frozenset({"unknown"}), "port_security": frozenset(), "options": {}}
+    northbound["Logical_Switch_Port"][FOREIGN_PORT] = {**port, **ids}
+    northbound["Logical_Switch"][FOREIGN_SWITCH] = {"name": "other", "ports": frozenset({FOREIGN_PORT}), **ids}
+    northbound["ACL"][FOREIGN_ACL] = {"name": "other", "match": "ip", **ids}
+    group = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "acls": frozenset({FOREIGN_ACL}), **ids}
+    northbound["Port_Group"][FOREIGN_GROUP] = group
+    for row in northbound["Port_Group"].values():
+        row["ports"] |= {FOREIGN_PORT}
+        row["acls"] |= {FOREIGN_ACL}
+        row["external_ids"] = {**row["external_ids"], "note": "an operator's"}
+
+
+def _foreign(northbound: Northbound) -> object:
+    groups = [row for row in northbound["Port_Group"].values() if row["name"] == "sp_endpoints"]
+    kept = [(FOREIGN_PORT in row["ports"], FOREIGN_ACL in row["acls"], row["external_ids"].get("note")) for row in groups]
+    rows = [
+        northbound["Logical_Switch_Port"].get(FOREIGN_PORT),
+        northbound["Logical_Switch"].get(FOREIGN_SWITCH),
+        northbound["ACL"].get(FOREIGN_ACL),
+        northbound["Port_Group"].get(FOREIGN_GROUP),
+    ]
+    return rows, kept
