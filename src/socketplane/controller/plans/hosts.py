@@ -26,9 +26,9 @@ class Newcomer:
     address: str
 
 
-def check_token(draft: Draft, body: wire.JoinRequest) -> Token:
+def check_token(intent: Intent, body: wire.JoinRequest, now: float) -> Token:
     """Return the token of a join request; each thing that may be wrong with it is an error of its own."""
-    token = draft.intent.tokens.get(body.token_id)
+    token = intent.tokens.get(body.token_id)
     # An unknown token costs the same comparison: its answer's time tells nothing.
     known = hmac.compare_digest(hash_secret(body.secret), token.hash if token else "0" * 64)
     remedy = "make a new one with `socketplane token create`"
@@ -38,11 +38,11 @@ def check_token(draft: Draft, body: wire.JoinRequest) -> Token:
         )
     if not known:
         raise Unauthenticated("the token's secret is wrong", field="token", remedy=remedy)
-    if token.expires <= draft.now:
+    if token.expires <= now:
         raise Unauthenticated("the token has expired", field="token", remedy=remedy)
     if token.uses < 1:
         raise Unauthenticated("the token is used up", field="token", remedy=remedy)
-    skew = body.time - draft.now
+    skew = body.time - now
     if abs(skew) > CLOCK_SKEW:
         raise InvalidInput(
             f"the joining host's clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}",
@@ -54,7 +54,7 @@ def check_token(draft: Draft, body: wire.JoinRequest) -> Token:
 
 def join(draft: Draft, body: wire.JoinRequest) -> Host:
     """Use a token up by one, and make or renew the host's record."""
-    token = check_token(draft, body)
+    token = check_token(draft.intent, body, draft.now)
     host = put(draft, Newcomer(body.name, body.system_id, str(body.address)))
     draft.put(replace(token, uses=token.uses - 1))
     return host

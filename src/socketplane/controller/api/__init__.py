@@ -1,0 +1,1 @@
+"""The REST API: thin routes over plans. `socketplane.wire` describes the calls."""

@@ -1,0 +1,78 @@
+"""Bodies in and answers out, without the slow parts of a framework: what the busy routes use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
+from starlette.responses import Response
+
+from socketplane.controller.service import Standby
+from socketplane.errors import InvalidInput, SocketPlaneError
+from socketplane.transport.client import STANDBY_HEADER
+
+M = TypeVar("M", bound=BaseModel)
+NUL = b"\\u0000"
+
+
+async def body_of(request: Request, model: type[M]) -> M:
+    """Parse a request's body.
+
+    Raises:
+        InvalidInput: it is not JSON, or not what the call takes: names the field.
+    """
+    content = await request.body()
+    if not content:
+        raise InvalidInput("the request has no body", field="body", remedy="send JSON")
+    try:
+        parsed = model.model_validate_json(content)
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_context=False)) from None
+    if NUL in content:
+        refuse_nul(parsed.model_dump(mode="json"))
+    return parsed
+
+
+def invalid(errors: Sequence[ErrorDetails | Mapping[str, Any]]) -> InvalidInput:
+    """Return what a caller is told of a body or parameter that does not fit: the first fault, and how many more."""
+    first = errors[0]
+    path = [part for part in first["loc"] if part not in ("body", "query", "path")]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "there is no such field"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return InvalidInput(message[:1].lower() + message[1:] + more, field=field or "body")
+
+
+def refuse_nul(value: Any, path: str = "") -> None:
+    """Refuse text with a NUL, which the databases can't hold."""
+    match value:
+        case str() if "\0" in value:
+            raise InvalidInput("text can't hold a NUL character", field=path or "body")
+        case dict():
+            for key, item in value.items():
+                refuse_nul(key, path)
+                refuse_nul(item, f"{path}.{key}".lstrip("."))
+        case list():
+            for number, item in enumerate(value):
+                refuse_nul(item, f"{path}[{number}]")
+        case _:
+            pass
+
+
+def answer(content: BaseModel) -> Response:
+    """Return a value as JSON."""
+    return Response(content.model_dump_json(), media_type="application/json")
+
+
+def error_answer(error: SocketPlaneError) -> Response:
+    """Return an error as JSON, with its status."""
+    response = Response(orjson.dumps({"error": error.as_dict()}), error.status, media_type="application/json")
+    if isinstance(error, Standby):
+        response.headers[STANDBY_HEADER] = "1"
+    return response

@@ -1,0 +1,73 @@
+"""The app: routes behind the gate, errors as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from socketplane import __version__
+from socketplane.controller.api import cluster, endpoints, hosts, networks, policies
+from socketplane.controller.api.answers import error_answer, invalid
+from socketplane.controller.api.describe import BODIES, ERRORS
+from socketplane.controller.api.gate import Gate
+from socketplane.controller.api.metrics import Metrics
+from socketplane.controller.service import Service
+from socketplane.errors import InvalidInput, NotFound, SocketPlaneError
+
+_METHOD_NOT_ALLOWED = 405
+
+
+def make_app(service: Service) -> ASGIApp:
+    """Return the ASGI app of a controller."""
+    metrics = Metrics(service)
+    return Gate(make_routes(metrics), service, metrics.count)
+
+
+def make_routes(metrics: Metrics) -> FastAPI:
+    """Return the routes without the gate; they rely on what it finds out."""
+    app = FastAPI(title="SocketPlane", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS)
+    for router in (endpoints.router, networks.router, hosts.router, policies.router, cluster.router, metrics.router()):
+        app.include_router(router)
+    app.add_exception_handler(SocketPlaneError, _known)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _known(_: Request, error: Exception) -> Response:
+    return error_answer(error if isinstance(error, SocketPlaneError) else SocketPlaneError(str(error)))
+
+
+async def _not_valid(_: Request, error: Exception) -> Response:
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    if errors and errors[0]["type"] == "json_invalid":
+        return error_answer(InvalidInput("the body is not JSON", field="body"))
+    return error_answer(invalid(errors))
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    path = f"{request.method} {request.url.path}"
+    if status == _METHOD_NOT_ALLOWED:
+        return error_answer(InvalidInput(f"there is no call {path}", remedy="GET /openapi.json lists the calls"))
+    if status == NotFound.status:
+        return error_answer(NotFound(f"there is no call {path}", remedy="GET /openapi.json lists the calls"))
+    return error_answer(InvalidInput(str(getattr(error, "detail", error))))
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the document, with the bodies that busy routes parse themselves; ours are 400s where FastAPI says 422."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        schemas = document["components"]["schemas"]
+        for name, model in BODIES.items():
+            described = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(described.pop("$defs", {}))
+            schemas[name] = described
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,70 @@
+"""The cluster at a glance, and its changes as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from socketplane import __version__, wire
+from socketplane.controller.active import Active, line_of
+from socketplane.controller.api.context import Ctx
+
+router = APIRouter(prefix="/v1", tags=["cluster"])
+PING_SECONDS = 5.0
+_PING = line_of(wire.Change(type="ping"))
+
+
+@router.get("/version")
+async def get_version() -> wire.Version:
+    """Show the program's version."""
+    return wire.Version(version=__version__)
+
+
+@router.get("/status")
+async def get_status(ctx: Ctx) -> wire.Status:
+    """Show the cluster at a glance."""
+    active = ctx.active
+    intent = active.store.committed
+    hosts = [active.views.host(host) for host in sorted(intent.hosts.values(), key=lambda host: host.name)]
+    cluster = intent.cluster.cluster
+    return wire.Status(
+        version=__version__,
+        cluster=cluster.id,
+        pool=cluster.pool,
+        hosts=hosts,
+        networks=sum(1 for network in intent.networks.values() if network.name),
+        endpoints=len(intent.endpoints),
+        policies=len(intent.policies),
+        alarms=_alarms(active, hosts),
+    )
+
+
+def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
+    reconciler = active.reconciler
+    alarms = [reconciler.alarm] if reconciler.alarm else []
+    if not reconciler.northbound.connected:
+        alarms.append("OVN's northbound database does not answer")
+    for host in hosts:
+        alarms.extend(f"host {host.name}: {alarm}" for alarm in (host.report.alarms if host.report else ()))
+    return alarms
+
+
+@router.get("/watch", response_class=StreamingResponse, responses={200: {"content": {"application/x-ndjson": {}}}})
+async def watch(ctx: Ctx) -> StreamingResponse:
+    """Stream changes, one JSON object a line: a snapshot first."""
+    return StreamingResponse(_stream(ctx.active), media_type="application/x-ndjson")
+
+
+async def _stream(active: Active) -> AsyncIterator[bytes]:
+    subscription = active.hub.subscribe()
+    try:
+        yield line_of(active.snapshot())
+        while True:
+            lines = await subscription.take(PING_SECONDS)
+            if not lines and subscription.closed:
+                return
+            yield lines or _PING
+    finally:
+        active.hub.leave(subscription)

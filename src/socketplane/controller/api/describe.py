@@ -1,0 +1,43 @@
+"""What OpenAPI has to be told of routes that parse their bodies themselves."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+T = TypeVar("T")
+
+
+class Items(BaseModel, Generic[T]):
+    """A list."""
+
+    items: list[T]
+
+
+class ErrorBody(BaseModel):
+    """What is wrong, where, and what to do."""
+
+    code: str
+    message: str
+    field: str | None = None
+    remedy: str | None = None
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer of 400 and more."""
+
+    error: ErrorBody
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+}
+BODIES: dict[str, type[BaseModel]] = {}
+
+
+def body_is(model: type[BaseModel]) -> dict[str, Any]:
+    """Describe the body of a route that parses it itself; its schema joins the document's components."""
+    BODIES[model.__name__] = model
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

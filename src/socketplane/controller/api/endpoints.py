@@ -1,0 +1,118 @@
+"""Endpoints: the busy routes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from socketplane import wire
+from socketplane.controller.api.answers import answer, body_of
+from socketplane.controller.api.context import Context, Ctx, context_of
+from socketplane.controller.api.describe import Items, body_is
+from socketplane.controller.intent import Intent
+from socketplane.controller.plans import endpoints
+from socketplane.errors import InvalidInput, NotFound
+from socketplane.model.types import Endpoint
+
+router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
+NO_CONTENT = Response(status_code=204)
+_HEX = frozenset("0123456789abcdef")
+
+
+@router.put("/{endpoint}", response_model=wire.Endpoint, openapi_extra=body_is(wire.EndpointPut))
+async def put_endpoint(request: Request) -> Response:
+    """Attach a container: answered when its whole effect is in the northbound."""
+    ctx = context_of(request)
+    key = id_of(request)
+    body = await body_of(request, wire.EndpointPut)
+    host = ctx.host
+    ctx.active.reconciler.require()
+    endpoint = await ctx.active.writer.submit(lambda draft: endpoints.put(draft, key, body, host))
+    await ctx.written()
+    return answer(ctx.active.views.endpoint(endpoint))
+
+
+@router.delete("/{endpoint}", status_code=204)
+async def remove_endpoint(request: Request, release: Annotated[bool, Query()] = False) -> Response:
+    """Detach a container. It succeeds without the northbound too, which follows as soon as it answers."""
+    ctx = context_of(request)
+    key = id_of(request)
+    host = ctx.host
+    await ctx.active.writer.submit(lambda draft: endpoints.remove(draft, key, host, release=release))
+    await _written_if_reachable(ctx)
+    return NO_CONTENT
+
+
+@router.post("", response_model=wire.EndpointBulkReply, openapi_extra=body_is(wire.EndpointBulk))
+async def bulk(request: Request) -> Response:
+    """Attach and detach many: each is refused alone, the rest is done."""
+    ctx = context_of(request)
+    body = await body_of(request, wire.EndpointBulk)
+    host = ctx.host
+    if body.put:
+        ctx.active.reconciler.require()
+    errors = await ctx.active.writer.submit(lambda draft: endpoints.bulk(draft, body, host))
+    if body.put:
+        await ctx.written()
+    else:
+        await _written_if_reachable(ctx)
+    return answer(wire.EndpointBulkReply(errors={key: error.as_dict() for key, error in errors.items()}))
+
+
+@router.get("")
+async def list_endpoints(
+    ctx: Ctx,
+    network: str | None = None,
+    host: str | None = None,
+    label: Annotated[list[str] | None, Query()] = None,
+) -> Items[wire.Endpoint]:
+    """List endpoints; every filter must hold."""
+    intent = ctx.active.store.committed
+    wanted = dict(_pair(text) for text in label or ())
+    found = [
+        endpoint
+        for endpoint in _narrowed(intent, network, host)
+        if all(endpoint.labels.get(key) == value for key, value in wanted.items())
+    ]
+    return Items(items=[ctx.active.views.endpoint(endpoint) for endpoint in found])
+
+
+@router.get("/{endpoint}")
+async def get_endpoint(endpoint: str, ctx: Ctx) -> wire.Endpoint:
+    """Show an endpoint."""
+    found = ctx.active.store.committed.endpoints.get(endpoint)
+    if found is None:
+        raise NotFound(f"no endpoint {endpoint}", field="endpoint", remedy="`socketplane endpoint ls` lists them")
+    return ctx.active.views.endpoint(found)
+
+
+def id_of(request: Request) -> str:
+    """Return the endpoint's id from the path."""
+    key: str = request.path_params["endpoint"]
+    if not 16 <= len(key) <= 64 or not _HEX.issuperset(key):
+        raise InvalidInput("an endpoint's id has 16 to 64 hex digits", field="id")
+    return key
+
+
+async def _written_if_reachable(ctx: Context) -> None:
+    if ctx.active.reconciler.northbound.connected:
+        await ctx.written()
+
+
+def _narrowed(intent: Intent, network: str | None, host: str | None) -> list[Endpoint]:
+    keys = [
+        *([intent.endpoints_of_network.get(intent.network(network).id, {})] if network is not None else []),
+        *([intent.endpoints_of_host.get(intent.host(host).name, {})] if host is not None else []),
+    ]
+    if not keys:
+        return list(intent.endpoints.values())
+    first, *others = sorted(keys, key=len)
+    return [intent.endpoints[key] for key in first if all(key in other for other in others)]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InvalidInput(f"{text[:80]!r} is not key=value", field="label")
+    return key, value

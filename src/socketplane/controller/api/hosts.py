@@ -1,0 +1,130 @@
+"""Hosts, tokens and joining."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse
+
+from socketplane import wire
+from socketplane.controller.api.context import Ctx
+from socketplane.controller.api.describe import Items
+from socketplane.controller.draft import Draft
+from socketplane.controller.plans import hosts
+from socketplane.errors import Forbidden
+from socketplane.model.types import Token
+from socketplane.pki import ORGANIZATION_HOST, Subject, fingerprint, hash_secret, new_token, sign_csr
+
+router = APIRouter(prefix="/v1", tags=["hosts"])
+
+
+@router.get("/ca", response_class=PlainTextResponse)
+async def get_ca(ctx: Ctx) -> str:
+    """Show the cluster's CA certificate; a joining host compares its fingerprint with the token's."""
+    return ctx.service.authority.certificate
+
+
+@router.post("/join")
+async def join(body: wire.JoinRequest, ctx: Ctx) -> wire.JoinReply:
+    """Make a machine a host: certificate for its key against a token."""
+    service, active = ctx.service, ctx.active
+    # A first look, so that nobody without a token makes us sign; the plan looks again when it uses the token up.
+    hosts.check_token(active.store.committed, body, service.clock())
+    certificate = await asyncio.to_thread(
+        sign_csr,
+        service.authority,
+        body.csr,
+        Subject(body.system_id, ORGANIZATION_HOST),
+        datetime.fromtimestamp(service.clock(), UTC),
+        names=[body.name],
+        addresses=[body.address],
+    )
+    host = await active.writer.submit(lambda draft: hosts.join(draft, body))
+    await ctx.written()
+    cluster = active.store.committed.cluster.cluster
+    return wire.JoinReply(
+        certificate=certificate,
+        ca=service.authority.certificate,
+        host=active.views.host(host),
+        controllers=list(service.identity.controllers),
+        southbound=list(service.identity.southbound),
+        pool=cluster.pool,
+        hosts=cluster.hosts,
+    )
+
+
+@router.get("/hosts")
+async def list_hosts(ctx: Ctx) -> Items[wire.Host]:
+    """List the hosts."""
+    found = sorted(ctx.active.store.committed.hosts.values(), key=lambda host: host.name)
+    return Items(items=[ctx.active.views.host(host) for host in found])
+
+
+@router.get("/hosts/{name}")
+async def get_host(name: str, ctx: Ctx) -> wire.Host:
+    """Show a host."""
+    return ctx.active.views.host(ctx.active.store.committed.host(name))
+
+
+@router.put("/hosts/{name}")
+async def put_host(name: wire.Name, body: wire.HostPut, ctx: Ctx) -> wire.Host:
+    """Make a machine a host without a token: the manager itself."""
+    newcomer = hosts.Newcomer(name, body.system_id, str(body.address))
+    host = await ctx.active.writer.submit(lambda draft: hosts.put(draft, newcomer))
+    await ctx.written()
+    return ctx.active.views.host(host)
+
+
+@router.patch("/hosts/{name}")
+async def patch_host(name: str, body: wire.HostPatch, ctx: Ctx) -> wire.Host:
+    """Replace a host's labels."""
+    host = await ctx.active.writer.submit(lambda draft: hosts.patch(draft, name, body))
+    return ctx.active.views.host(host)
+
+
+@router.delete("/hosts/{name}", status_code=204)
+async def remove_host(name: str, ctx: Ctx, force: bool = Query(False)) -> None:
+    """Let a host leave."""
+    if ctx.caller is not None and ctx.caller.name != name:
+        raise Forbidden("a host may remove only itself", field="host")
+    await ctx.active.writer.submit(lambda draft: hosts.remove(draft, name, force=force))
+
+
+@router.put("/hosts/{name}/report", status_code=204)
+async def put_report(name: str, body: wire.HostReport, ctx: Ctx) -> None:
+    """Take in what an agent says of its host."""
+    if ctx.host.name != name:
+        raise Forbidden("a host may report only of itself", field="host")
+    if ctx.active.reports.put(name, body, ctx.service.clock()):
+        ctx.active.publish_host(name)
+
+
+@router.get("/tokens")
+async def list_tokens(ctx: Ctx) -> Items[wire.Token]:
+    """List the tokens, without their secrets."""
+    found = sorted(ctx.active.store.committed.tokens.values(), key=lambda token: token.created)
+    return Items(items=[ctx.active.views.token(token) for token in found])
+
+
+@router.post("/tokens")
+async def create_token(body: wire.TokenCreate, ctx: Ctx) -> wire.TokenCreated:
+    """Make a token; its text is shown this once."""
+    text = new_token(ctx.service.identity.controllers, fingerprint(ctx.service.authority.certificate))
+
+    def plan(draft: Draft) -> Token:
+        token = Token(text.id, hash_secret(text.secret), draft.now, draft.now + body.ttl, body.uses)
+        draft.put(token)
+        return token
+
+    token = await ctx.active.writer.submit(plan)
+    return wire.TokenCreated(
+        id=token.id, created=token.created, expires=token.expires, uses=token.uses, token=text.encode()
+    )
+
+
+@router.delete("/tokens/{token}", status_code=204)
+async def remove_token(token: str, ctx: Ctx) -> None:
+    """Remove a token: nobody can join with it any more."""
+    await ctx.active.writer.submit(lambda draft: hosts.token_remove(draft, token))

@@ -1,0 +1,87 @@
+"""Prometheus metrics, read from the controller when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, Response
+from prometheus_client import CollectorRegistry, Counter, GCCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from socketplane.controller.active import Active
+from socketplane.controller.service import Service
+
+
+class _ControllerCollector(Collector):
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        active = self._service.active
+        yield GaugeMetricFamily("socketplane_active", "1 while this is the active controller.", value=active is not None)
+        if active is not None:
+            yield from _gauges(active)
+            yield from _counters(active)
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+
+def _gauges(active: Active) -> Iterable[Metric]:
+    intent = active.store.committed
+    ready = sum(active.reports.is_ready(host, active.clock()) for host in intent.hosts)
+    held = sum(lease.released is None for lease in intent.leases.values())
+    for name, text, value in (
+        ("hosts", "Hosts of the cluster.", len(intent.hosts)),
+        ("hosts_ready", "Hosts whose agent reports that containers can be attached.", ready),
+        ("networks", "Networks, pending ones included.", len(intent.networks)),
+        ("endpoints", "Endpoints.", len(intent.endpoints)),
+        ("policies", "Policies.", len(intent.policies)),
+        ("leases_held", "Addresses that are held.", held),
+        ("watchers", "Streams of changes that are open.", len(active.hub)),
+        ("northbound_connected", "1 while OVN's northbound answers.", active.reconciler.northbound.connected),
+        ("epoch", "Number of this controller's turn.", active.store.epoch),
+    ):
+        yield GaugeMetricFamily(f"socketplane_{name}", text, value=value)
+
+
+def _counters(active: Active) -> Iterable[Metric]:
+    for name, text, value in (
+        ("intent_requests", "Changes asked for.", active.writer.requests),
+        ("intent_transactions", "Transactions of the intent database.", active.writer.transactions),
+        ("northbound_transactions", "Transactions of the northbound.", active.reconciler.northbound.transactions),
+        ("northbound_repairs", "Passes that found rows of ours changed by others.", active.reconciler.repairs),
+    ):
+        yield CounterMetricFamily(f"socketplane_{name}", text, value=value)
+
+
+class Metrics:
+    """One controller's metrics."""
+
+    def __init__(self, service: Service) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_ControllerCollector(service))
+        ProcessCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        self._requests = Counter(
+            "socketplane_requests", "REST requests, by method and status.", ("method", "status"), registry=self._registry
+        )
+
+    def count(self, method: str, status: int) -> None:
+        """Count an answer."""
+        self._requests.labels(method if method in _METHODS else "other", status).inc()
+
+    def router(self) -> APIRouter:
+        """Return the route that shows them."""
+        router = APIRouter()
+
+        @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+        async def get_metrics() -> Response:
+            """Show the metrics in Prometheus' text format."""
+            return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+        return router
+
+
+_METHODS = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"})

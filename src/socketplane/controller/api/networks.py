@@ -1,0 +1,93 @@
+"""Networks and leases."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from socketplane import wire
+from socketplane.controller.api.answers import answer, body_of
+from socketplane.controller.api.context import Ctx, context_of
+from socketplane.controller.api.describe import Items, body_is
+from socketplane.controller.plans import leases, networks
+from socketplane.errors import Forbidden, InvalidInput
+
+router = APIRouter(prefix="/v1", tags=["networks"])
+
+
+@router.post("/networks/{network}/leases", response_model=wire.Lease, openapi_extra=body_is(wire.LeaseCreate))
+async def create_lease(request: Request) -> Response:
+    """Hold an address."""
+    ctx = context_of(request)
+    network = uuid_of(request.path_params["network"])
+    body = await body_of(request, wire.LeaseCreate)
+    host = ctx.host
+    lease = await ctx.active.writer.submit(lambda draft: leases.create(draft, network, body, host))
+    return answer(ctx.active.views.lease(lease))
+
+
+@router.delete("/networks/{network}/leases/{address}", status_code=204)
+async def release_lease(network: UUID, address: IPv4Address, ctx: Ctx) -> None:
+    """Let an address rest."""
+    host = ctx.host
+    await ctx.active.writer.submit(lambda draft: leases.release(draft, network, address, host))
+
+
+@router.get("/leases")
+async def list_leases(ctx: Ctx, host: str | None = None) -> Items[wire.Lease]:
+    """List the addresses that are held."""
+    intent, views = ctx.active.store.committed, ctx.active.views
+    keys = intent.leases if host is None else intent.leases_of_host.get(intent.host(host).name, {})
+    found = (intent.leases[key] for key in keys)
+    return Items(items=[views.lease(lease) for lease in found if lease.released is None])
+
+
+@router.get("/networks")
+async def list_networks(ctx: Ctx, pending: bool = Query(False)) -> Items[wire.Network]:
+    """List the networks; with `pending` those without a name too."""
+    found = ctx.active.store.committed.networks.values()
+    return Items(items=[ctx.active.views.network(network) for network in found if network.name or pending])
+
+
+@router.get("/networks/{network}")
+async def get_network(network: str, ctx: Ctx) -> wire.Network:
+    """Show a network, by id or name."""
+    return ctx.active.views.network(ctx.active.store.committed.network(network))
+
+
+@router.post("/networks")
+async def create_network(body: wire.NetworkCreate, ctx: Ctx) -> wire.Network:
+    """Make a network on every host."""
+    ctx.active.reconciler.require()
+    origin = ctx.caller.name if ctx.caller else ""
+    network = await ctx.active.writer.submit(lambda draft: networks.create(draft, body, origin))
+    await ctx.written()
+    return ctx.active.views.network(network)
+
+
+@router.patch("/networks/{network}")
+async def patch_network(network: UUID, body: wire.NetworkPatch, ctx: Ctx) -> wire.Network:
+    """Name a pending network, or change what may still be changed."""
+    origin = ctx.active.store.committed.network(network).origin
+    if ctx.caller is not None and ctx.caller.name != origin:
+        raise Forbidden(f"only an administrator or host {origin or '(none)'} may change this network", field="network")
+    ctx.active.reconciler.require()
+    changed = await ctx.active.writer.submit(lambda draft: networks.patch(draft, network, body))
+    await ctx.written()
+    return ctx.active.views.network(changed)
+
+
+@router.delete("/networks/{network}", status_code=204)
+async def remove_network(network: str, ctx: Ctx) -> None:
+    """Remove a network from every host."""
+    await ctx.active.writer.submit(lambda draft: networks.remove(draft, network))
+
+
+def uuid_of(text: str) -> UUID:
+    """Return a network's id from a path."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidInput(f"{text[:80]!r} is no network id", field="network") from None
