@@ -45,9 +45,9 @@ def walk(command: Any, parent: Any, name: str) -> Iterator[tuple[Any, Any]]:
     """Yield every command with its context, groups before what is in them."""
     context = command.context_class(command, parent=parent, info_name=name)
     yield command, context
-    for child, inner in sorted(getattr(command, "commands", {}).items()):
-        if not inner.hidden:
-            yield from walk(inner, context, child)
+    for child in command.list_commands(context) if hasattr(command, "commands") else ():
+        if not command.commands[child].hidden:
+            yield from walk(command.commands[child], context, child)
 
 
 def section(command: Any, context: Any) -> str:

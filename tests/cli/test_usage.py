@@ -73,9 +73,9 @@ def test_help_of_every_command_has_an_example_that_exists(cli: Cli, names: tuple
 
 def test_the_contract_is_there() -> None:
     there = {" ".join(names) for names, _ in commands(get_command(app))}
-    wanted = """status; token create; token ls; token rm; host ls; host inspect; network ls; network create;
-        network inspect; network rm; endpoint ls; endpoint inspect; policy apply; policy ls; policy inspect; policy rm;
-        explain; version; completion"""
+    wanted = """up; down; join; leave; status; token create; token ls; token rm; host ls; host inspect; network ls;
+        network create; network inspect; network rm; endpoint ls; endpoint inspect; policy apply; policy ls;
+        policy inspect; policy rm; explain; lab up; lab ls; lab exec; lab down; version; completion"""
     assert {" ".join(name.split()) for name in wanted.split(";")} <= there
 
 

@@ -15,11 +15,21 @@ from socketplane.cli.output import fail
 from socketplane.errors import SocketPlaneError, Unavailable
 
 FAILED = 1
+ORDER = (
+    *("up", "join", "leave", "down", "status", "token", "host", "network", "endpoint", "policy", "explain"),
+    *("lab", "version", "completion"),
+)
+"""Commands as the help lists them: as one needs them."""
 Item = TypeVar("Item")
 
 
 class Root(TyperGroup):
     """Runs a command; a SocketPlaneError is printed and ends it with exit code 1."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands' names in the help's order; what is not in it comes last."""
+        there = super().list_commands(ctx)
+        return [name for name in ORDER if name in there] + [name for name in there if name not in ORDER]
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and write out what it printed, so that a reader who left early is noticed here."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from socketplane.cli import endpoint, explain, host, network, policy, status, token, version
+from socketplane.cli import cluster, endpoint, explain, host, lab, network, policy, status, token, version
 from socketplane.cli.connect import Connection
 from socketplane.cli.group import Root
 from socketplane.cli.output import examples
@@ -43,18 +41,16 @@ def root(
     ctx.obj = Connection(paths, controller, cert, key, ca)
 
 
+cluster.register(app)
 status.register(app)
+app.add_typer(token.app, name="token")
 app.add_typer(host.app, name="host")
 app.add_typer(network.app, name="network")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(policy.app, name="policy")
 explain.register(app)
-app.add_typer(token.app, name="token")
+app.add_typer(lab.app, name="lab")
 version.register(app)
-if find_spec("socketplane.cli.cluster"):
-    import_module("socketplane.cli.cluster").register(app)
-if find_spec("socketplane.cli.lab"):
-    app.add_typer(import_module("socketplane.cli.lab").app, name="lab")
 
 
 def main() -> None:
