@@ -251,7 +251,7 @@ def test_interrupted_or_crashed(lab_name: str, number: signal.Signals) -> None:
         assert "interrupted" in said
     else:
         assert leftovers(name)
-        assert {"starting", "broken"} & {lab["state"] for lab in json.loads(cli("lab", "ls", "-o", "json").stdout)}
+        assert "broken" in {lab["state"] for lab in json.loads(cli("lab", "ls", "-o", "json").stdout)}
         next_one = cli("lab", "up", "--bare", "--hosts", "1", "--name", name)
         assert next_one.returncode == 0, next_one.stderr
         assert [host.name for host in labs.load(name).hosts] == ["h1"]

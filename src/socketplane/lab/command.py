@@ -86,7 +86,7 @@ def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def _describe(name: str) -> dict[str, Any]:
     lab = labs.find(name)
-    if lab is None:
-        return {"name": name, "state": "broken", "hosts": [], "created": None}
-    state = ("up" if lab.ready else "starting") if lab.alive else "broken"
-    return {"name": name, "state": state, "hosts": [host.name for host in lab.hosts], "created": lab.created}
+    whole = lab is not None and lab.ready and lab.alive
+    state = "up" if whole else "changing" if labs.busy(name) else "broken"
+    hosts = [host.name for host in lab.hosts] if lab else []
+    return {"name": name, "state": state, "hosts": hosts, "created": lab.created if lab else None}

@@ -72,7 +72,7 @@ def load(name: str) -> Lab:
         raise NotFound(f"there is no lab {name!r}", field="name", remedy=remedy) from None
     owner = Process(**data["owner"]) if data["owner"] else None
     fabric, hosts = _machine(data["fabric"]), tuple(map(_machine, data["hosts"]))
-    return Lab(data["name"], fabric, hosts, data["created"], data["bare"], owner, data["ready"])
+    return Lab(data["name"], fabric, hosts, data["created"], data.get("bare", False), owner, data["ready"])
 
 
 def find(name: str) -> Lab | None:
@@ -101,6 +101,15 @@ def locked(name: str) -> Iterator[None]:
             remedy = "wait for it, or end it"
             raise Conflict(f"another process is making or removing lab {name!r}", remedy=remedy) from None
         yield
+
+
+def busy(name: str) -> bool:
+    """Return whether a process is making or removing this lab."""
+    try:
+        with locked(name):
+            return False
+    except Conflict:
+        return True
 
 
 def remove(name: str) -> None:
