@@ -89,10 +89,23 @@ def _purge(machine: Machine) -> Iterator[Step]:
         for file in files:
             for path in file.parent.glob(f"*{file.name}*"):
                 path.unlink()
-        shutil.rmtree(paths.log, ignore_errors=True)
-        shutil.rmtree(paths.state)
+        _empty(paths.log)
+        _empty(paths.state)
 
-    yield _undo("data", lambda: not paths.state.exists(), forget)
+    yield _undo("data", lambda: not _holds(paths.state), forget)
+
+
+def _empty(folder: Path) -> None:
+    """Remove a folder with all that is in it; one that is a mount point stays, empty."""
+    if folder.exists():
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _holds(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
 
 
 def _stop(machine: Machine, daemon: Daemon) -> Step:

@@ -160,7 +160,7 @@ def restore_settings(machine: Machine) -> None:
         if value is not None:
             change = ["set", "Open_vSwitch", ".", f"external_ids:{key}={json.dumps(value)}"]
         vsctl(machine.paths, *change, wait=False)
-    machine.note(external_ids={})
+    machine.note(external_ids={}, kernel=None)
 
 
 def _keep_system_id(machine: Machine, value: str) -> None:

@@ -18,6 +18,8 @@ _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _KEPT_LOWER = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _KEPT_PREFIXES = ("OVS_", "OVN_", "DOCKER_")
 
+_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []  # one that is collected while it runs would complain
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -86,7 +88,7 @@ def spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own that outlives us, with its output at the end of a log file."""
     with log.open("ab") as file:
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -97,6 +99,8 @@ def spawn(argv: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
             )
         except FileNotFoundError:
             raise CommandFailed(f"there is no program {argv[0]}") from None
+    _LEFT_RUNNING.append(process)
+    return process
 
 
 def _telling(lines: Sequence[str]) -> str:

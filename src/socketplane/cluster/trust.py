@@ -94,9 +94,10 @@ def fits(identity: HostIdentity, options: Options) -> bool:
     return options.uplink in (None, identity.uplink)
 
 
-def with_uplink(identity: HostIdentity, options: Options) -> HostIdentity:
-    """Return the identity with the uplink that the options ask for. Raises Conflict: it has another."""
-    if identity.uplink and options.uplink != identity.uplink:
+def with_uplink(machine: Machine, options: Options) -> HostIdentity:
+    """Return the identity with the uplink that the options ask for. Raises Conflict: another is in use."""
+    identity = machine.identity
+    if machine.record.moved and options.uplink != machine.record.moved.nic:
         remedy = "`socketplane down` first, then `socketplane up --uplink`"
         raise Conflict(f"this host's is {identity.uplink}", field="uplink", remedy=remedy)
     return replace(identity, uplink=options.uplink)

@@ -137,7 +137,7 @@ def _identified(machine: Machine, options: Options) -> bool:
 
 def _identify(machine: Machine, options: Options) -> str:
     identity = machine.find_identity()
-    identity = trust.with_uplink(identity, options) if identity else trust.first_identity(machine, options)
+    identity = trust.with_uplink(machine, options) if identity else trust.first_identity(machine, options)
     identity.save(machine.paths.host_file)
     return f"{identity.name}, {identity.address}"
 
