@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import IPv4Interface
 from typing import Any
 
@@ -18,14 +19,32 @@ from socketplane.agent.link import Link
 from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
-from socketplane.agent.ports import Ports
+from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.state import EndpointRecord, NetworkRecord, State
 from socketplane.errors import InUse, InvalidInput, SocketPlaneError, Unavailable, Unsupported
 from socketplane.model.types import mac_of
 
 INSTALL_TIMEOUT = 10.0
+_DETACH_TIMEOUT = 3.0
 _MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
 _log = structlog.get_logger()
+
+REQUESTS: Mapping[str, type[protocol.Request]] = {
+    "NetworkDriver.CreateNetwork": protocol.CreateNetwork,
+    "NetworkDriver.DeleteNetwork": protocol.NetworkRequest,
+    "NetworkDriver.CreateEndpoint": protocol.CreateEndpoint,
+    "NetworkDriver.EndpointOperInfo": protocol.EndpointRequest,
+    "NetworkDriver.Join": protocol.EndpointRequest,
+    "NetworkDriver.Leave": protocol.EndpointRequest,
+    "NetworkDriver.DeleteEndpoint": protocol.EndpointRequest,
+    "NetworkDriver.ProgramExternalConnectivity": protocol.EndpointRequest,
+    "NetworkDriver.RevokeExternalConnectivity": protocol.EndpointRequest,
+    "NetworkDriver.DiscoverNew": protocol.Request,
+    "NetworkDriver.DiscoverDelete": protocol.Request,
+    "NetworkDriver.AllocateNetwork": protocol.Request,
+    "NetworkDriver.FreeNetwork": protocol.Request,
+}
+"""What each method takes."""
 
 
 class NetworkDriver:
@@ -38,10 +57,11 @@ class NetworkDriver:
         outbox: Outbox,
         adoption: Adoption,
         identifier: Identifier,
-        ports: Ports,
+        plumbing: Plumbing,
         locks: Locks,
         *,
         networks_changed: Callable[[], None] = lambda: None,
+        confine: Callable[[NetworkRecord], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.time,
         install_timeout: float = INSTALL_TIMEOUT,
     ) -> None:
@@ -50,36 +70,32 @@ class NetworkDriver:
         self._outbox = outbox
         self._adoption = adoption
         self._identifier = identifier
-        self._ports = ports
+        self._plumbing = plumbing
         self._locks = locks
         self._networks_changed = networks_changed
+        self._confine = confine
         self._clock = clock
         self._install_timeout = install_timeout
         self._container_ends: dict[str, str] = {}
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by the names that dockerd calls."""
-        endpoint = protocol.EndpointRequest
-        return {
-            "NetworkDriver.GetCapabilities": Method(self.capabilities),
-            "NetworkDriver.CreateNetwork": Method(self.create_network, protocol.CreateNetwork),
-            "NetworkDriver.DeleteNetwork": Method(self.delete_network, protocol.NetworkRequest),
-            "NetworkDriver.CreateEndpoint": Method(self.create_endpoint, protocol.CreateEndpoint),
-            "NetworkDriver.EndpointOperInfo": Method(self.oper_info, endpoint),
-            "NetworkDriver.Join": Method(self.join, endpoint),
-            "NetworkDriver.Leave": Method(self.nothing, endpoint),
-            "NetworkDriver.DeleteEndpoint": Method(self.delete_endpoint, endpoint),
-            "NetworkDriver.ProgramExternalConnectivity": Method(self.publish, endpoint),
-            "NetworkDriver.RevokeExternalConnectivity": Method(self.nothing, endpoint),
-            "NetworkDriver.DiscoverNew": Method(self.nothing, protocol.Request),
-            "NetworkDriver.DiscoverDelete": Method(self.nothing, protocol.Request),
-            "NetworkDriver.AllocateNetwork": Method(self.refuse_swarm, protocol.Request),
-            "NetworkDriver.FreeNetwork": Method(self.nothing, protocol.Request),
+        calls: dict[str, Callable[[Any], Awaitable[Mapping[str, Any]]]] = {
+            "CreateNetwork": self.create_network,
+            "DeleteNetwork": self.delete_network,
+            "CreateEndpoint": self.create_endpoint,
+            "EndpointOperInfo": self.oper_info,
+            "Join": self.join,
+            "Leave": self.nothing,
+            "DeleteEndpoint": self.delete_endpoint,
+            "ProgramExternalConnectivity": self.publish,
+            "RevokeExternalConnectivity": self.nothing,
+            "DiscoverNew": self.nothing,
+            "DiscoverDelete": self.nothing,
+            "AllocateNetwork": self.refuse_swarm,
+            "FreeNetwork": self.nothing,
         }
-
-    async def capabilities(self, _: None) -> dict[str, Any]:
-        """Local scope: each engine has the network for itself, and containers reach all hosts through it."""
-        return {"Scope": "local", "ConnectivityScope": "global"}
+        return {name: Method(calls[name.partition(".")[2]], request) for name, request in REQUESTS.items()}
 
     async def nothing(self, _: protocol.Request) -> dict[str, Any]:
         """Succeed: there is nothing to do."""
@@ -128,10 +144,14 @@ class NetworkDriver:
         """Answer once the container's port is segmented and forwards: its first packet is judged like any other."""
         async with self._locks.hold(request.endpoint):
             network = await self._adoption.known(request.network)
+            if network.internal and self._confine:
+                await self._confine(network)  # no way out before there is a way in
             identity = await self._identifier.of(request.network, request.endpoint)
             record = self._state.endpoints.get(request.endpoint) or _recovered(request.endpoint, network, identity)
             self._state.endpoints[record.id] = record
             self._state.mark_put(record.id)
+            if not identity.known:
+                self._state.unsettled.add(record.id)
             await self._link.call("PUT", f"/v1/endpoints/{record.id}", put_of(record, identity))
             container_end = self._container_ends.get(record.id) or await self._attach(record)
             await self._installed(record.id)
@@ -144,13 +164,9 @@ class NetworkDriver:
     async def delete_endpoint(self, request: protocol.EndpointRequest) -> dict[str, Any]:
         """Undo an endpoint. Never fails: Docker would only log it, and the reconciler finishes what was not possible."""
         async with self._locks.hold(request.endpoint):
-            record = self._state.endpoints.pop(request.endpoint, None)
+            record = self._state.drop_endpoint(request.endpoint, self._clock())
             self._container_ends.pop(request.endpoint, None)
-            self._state.changed()
-            try:
-                await self._ports.detach(request.endpoint)
-            except (SocketPlaneError, OSError, TimeoutError) as error:
-                _log.warning("endpoint.detach_later", endpoint=request.endpoint[:12], reason=str(error))
+            await self._detach(request.endpoint)
             if record is None or record.put:
                 await self._outbox.delete_endpoint(request.endpoint, (record.network, record.address) if record else None)
         return {}
@@ -180,12 +196,9 @@ class NetworkDriver:
 
     async def _attach(self, record: EndpointRecord) -> str:
         try:
-            name = await self._ports.attach(record.id, record.mac, self._ports.mtu)
+            name = await self._plumbing.attach(record.id, record.mac, self._plumbing.mtu)
         except BaseException:
-            try:
-                await self._ports.detach(record.id)
-            except (SocketPlaneError, OSError, TimeoutError) as error:
-                _log.warning("endpoint.detach_later", endpoint=record.id[:12], reason=str(error))
+            await self._detach(record.id)
             raise
         known = self._state.endpoints.get(record.id)
         if known is None or not known.put:
@@ -194,9 +207,17 @@ class NetworkDriver:
         self._container_ends[record.id] = name
         return name
 
+    async def _detach(self, endpoint: str) -> None:
+        """Remove the port, or leave it to the reconciler: a stop must not hang because Open vSwitch does."""
+        try:
+            async with asyncio.timeout(_DETACH_TIMEOUT):
+                await self._plumbing.detach(endpoint)
+        except (SocketPlaneError, OSError, TimeoutError) as error:
+            _log.warning("endpoint.detach_later", endpoint=endpoint[:12], reason=str(error) or "no answer in time")
+
     async def _installed(self, endpoint: str) -> None:
         try:
-            await self._ports.installed(endpoint, self._install_timeout)
+            await self._plumbing.installed(endpoint, self._install_timeout)
         except TimeoutError:
             raise Unavailable(
                 f"ovn-controller did not install the port's flows within {self._install_timeout:g} s",

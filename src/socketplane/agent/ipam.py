@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Any
@@ -30,7 +30,16 @@ from socketplane.errors import (
 )
 
 _RESERVED_FOR = 60.0
+_HOST_PORT = "sp0"
 _log = structlog.get_logger()
+
+REQUESTS: Mapping[str, type[protocol.Request]] = {
+    "IpamDriver.RequestPool": protocol.RequestPool,
+    "IpamDriver.ReleasePool": protocol.PoolRequest,
+    "IpamDriver.RequestAddress": protocol.RequestAddress,
+    "IpamDriver.ReleaseAddress": protocol.ReleaseAddress,
+}
+"""What each method takes."""
 
 
 class IpamDriver:
@@ -44,36 +53,26 @@ class IpamDriver:
         *,
         clock: Callable[[], float] = time.time,
         route_table: Callable[[], str] = routes.TABLE.read_text,
+        engine_skips_check: Callable[[], bool] = lambda: False,
     ) -> None:
         self._state = state
         self._link = link
         self._outbox = outbox
         self._clock = clock
         self._route_table = route_table
+        self._engine_skips_check = engine_skips_check
         self._reserved: dict[tuple[UUID, IPv4Address], float] = {}
         self._gateways: dict[UUID, IPv4Address] = {}
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by the names that dockerd calls."""
-        return {
-            "IpamDriver.GetCapabilities": Method(self.capabilities),
-            "IpamDriver.GetDefaultAddressSpaces": Method(self.address_spaces),
-            "IpamDriver.RequestPool": Method(self.request_pool, protocol.RequestPool),
-            "IpamDriver.ReleasePool": Method(self.release_pool, protocol.PoolRequest),
-            "IpamDriver.RequestAddress": Method(self.request_address, protocol.RequestAddress),
-            "IpamDriver.ReleaseAddress": Method(self.release_address, protocol.ReleaseAddress),
+        calls: dict[str, Callable[[Any], Awaitable[Mapping[str, Any]]]] = {
+            "RequestPool": self.request_pool,
+            "ReleasePool": self.release_pool,
+            "RequestAddress": self.request_address,
+            "ReleaseAddress": self.release_address,
         }
-
-    async def capabilities(self, _: None) -> dict[str, Any]:
-        """Neither MAC addresses nor a replay of all pools at dockerd's start are wanted."""
-        return {"RequiresMACAddress": False, "RequiresRequestReplay": False}
-
-    async def address_spaces(self, _: None) -> dict[str, Any]:
-        """Return one space for both scopes."""
-        return {
-            "LocalDefaultAddressSpace": protocol.ADDRESS_SPACE,
-            "GlobalDefaultAddressSpace": protocol.ADDRESS_SPACE,
-        }
+        return {name: Method(calls[name.partition(".")[2]], request) for name, request in REQUESTS.items()}
 
     async def request_pool(self, request: protocol.RequestPool) -> dict[str, Any]:
         """Return the named network's pool, or make a network, pending until Docker tells its name."""
@@ -152,13 +151,16 @@ class IpamDriver:
         return network
 
     async def _refuse_overlap(self, network: wire.Network) -> None:
-        """Refuse a subnet that the host has a route to: Docker before 27 would ask for another one, for ever."""
+        """Refuse a subnet that the host has a route to: Docker before 27 would ask for another one, for ever.
+
+        Later ones don't look, and the route to the pool through our own port is no overlap in earnest.
+        """
         try:
             found = routes.overlapping(network.subnet, await asyncio.to_thread(self._route_table))
         except OSError as error:
             _log.warning("ipam.no_routes", reason=str(error))
             return
-        if found:
+        if found and not (found[0] == _HOST_PORT and self._engine_skips_check()):
             raise SubnetOverlap(
                 f"{network.subnet} overlaps this host's route to {found[1]} on {found[0]}",
                 remedy="name a free subnet with --subnet, or create it with `socketplane network create`",

@@ -16,6 +16,8 @@ import structlog
 from socketplane.files import private_directory, write_atomic
 
 FORMAT = 1
+_GONE_FOR = 600.0
+_GONE_AT_MOST = 1000
 _log = structlog.get_logger()
 
 
@@ -63,6 +65,10 @@ class State:
         self.tombstones: set[UUID] = set()
         """Networks that were removed with `docker network rm` while no controller could be told."""
         self.endpoints: dict[str, EndpointRecord] = {}
+        self.unsettled: set[str] = set()
+        """Endpoints that joined before Docker said who they are. In memory only."""
+        self.gone: dict[str, float] = {}
+        """Endpoints that were deleted lately, and when: what was listed before that must not bring them back."""
         self.removing: set[str] = set()
         """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
         self.deleting: dict[str, float] = {}
@@ -97,6 +103,15 @@ class State:
         if record and not record.put:
             self.endpoints[endpoint] = replace(record, put=True)
             self.changed()
+
+    def drop_endpoint(self, endpoint: str, now: float) -> EndpointRecord | None:
+        """Forget an endpoint, and remember for a while that it is gone: Docker never uses its id again."""
+        if len(self.gone) >= _GONE_AT_MOST:
+            self.gone = {key: at for key, at in self.gone.items() if now - at < _GONE_FOR}
+        self.gone[endpoint] = now
+        self.unsettled.discard(endpoint)
+        self.changed()
+        return self.endpoints.pop(endpoint, None)
 
     async def save(self) -> None:
         """Write the state as it is now; returns once it would survive a power cut."""

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import stat
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from socketplane.errors import Unavailable
 from socketplane.transport.peer import peer_of_transport
+
+# The file of a unix socket is removed by us, or is not ours; from Python 3.13 on the loop would do it by itself.
+_KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 TcpListener = tuple[str, int, ssl.SSLContext]
 
@@ -47,7 +51,7 @@ class Server(uvicorn.Server):
             if tls:
                 server = await loop.create_server(self._protocol, sock=listener, ssl=tls, backlog=1024)
             else:
-                server = await loop.create_unix_server(self._protocol, sock=listener, backlog=1024)
+                server = await loop.create_unix_server(self._protocol, sock=listener, backlog=1024, **_KEEP_FILE)
             self.servers.append(server)
         self.started = True
         self.ready.set()
@@ -58,11 +62,18 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(
-    app: Any, *, unix: Path | None = None, tcp: Sequence[TcpListener] = (), keep_alive: float = 75.0, mode: int = 0o600
+    app: Any,
+    *,
+    unix: Path | None = None,
+    passed: socket.socket | None = None,
+    tcp: Sequence[TcpListener] = (),
+    keep_alive: float = 75.0,
+    mode: int = 0o600,
 ) -> AsyncIterator[Server]:
     """Serve `app` for as long as the context is open; the end waits for requests in flight (3 s at most).
 
     A stale file at `unix` is replaced; one that somebody still serves is not.
+    `passed` is a unix socket that listens already and whose file is another's (systemd's): it outlives us.
     `keep_alive` is how long an idle connection is kept, seconds: dockerd wants its own kept for good.
 
     Raises:
@@ -71,7 +82,10 @@ async def serve(
     sockets: list[tuple[socket.socket, ssl.SSLContext | None]] = []
     try:
         if unix:
-            sockets.append((_bind_unix(unix, mode), None))
+            sockets.append((await asyncio.to_thread(_bind_unix, unix, mode), None))
+        if passed:
+            passed.setblocking(False)
+            sockets.append((passed, None))
         sockets.extend((_bind_tcp(host, port), tls) for host, port, tls in tcp)
     except BaseException:
         for listener, _ in sockets:
@@ -90,7 +104,7 @@ async def serve(
         server.should_exit = True
         await task
         if unix:
-            _remove(unix)
+            await asyncio.to_thread(_remove, unix)
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,178 @@
+"""The agent as a whole: its parts, who knows whom, and what runs all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+
+import structlog
+
+from socketplane.agent import driver, ipam, networks, outbox, reconcile, report
+from socketplane.agent.adoption import Adoption
+from socketplane.agent.docker import Docker
+from socketplane.agent.identity import Identifier
+from socketplane.agent.inventory import Inventory
+from socketplane.agent.link import PATIENCE, Client, Link
+from socketplane.agent.locks import Locks
+from socketplane.agent.plugin import Method
+from socketplane.agent.plumbing import Plumbing
+from socketplane.agent.state import NetworkRecord, State
+from socketplane.agent.tail import LogTail
+from socketplane.config import Paths
+
+_NO_OVERLAP_CHECK = 27
+"""Docker's first major version that leaves subnets of ours unchecked (see protocol.ADDRESS_SPACE)."""
+_RESTART_PAUSE = 1.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long things may take; shorter in tests."""
+
+    patience: float = PATIENCE
+    grace: float = reconcile.GRACE
+    interval: float = reconcile.INTERVAL
+    report: float = report.INTERVAL
+    install: float = driver.INSTALL_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the agent stands between. `confine` makes the gateway refuse egress to these subnets, all of them."""
+
+    paths: Paths
+    host: str
+    client: Client
+    docker: Docker
+    plumbing: Plumbing
+    confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
+    alarms: Callable[[], Sequence[str]] = field(default=list)
+    ovs_version: Callable[[], str] = field(default=str)
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+class Agent:
+    """All parts, wired. `methods` answer dockerd, `run` keeps everything in step until it is cancelled."""
+
+    def __init__(self, around: Surroundings, timing: Timing | None = None) -> None:
+        timing = timing or Timing()
+        self._around = around
+        self._confined: frozenset[IPv4Network] | None = None
+        self._confining = asyncio.Lock()
+        self.state = State.load(around.paths.state / "agent.json")
+        self.link = Link(around.client, around.host, patience=timing.patience, clock=around.clock)
+        self.outbox = outbox.Outbox(self.link, clock=around.clock)
+        self.inventory = Inventory(around.docker)
+        self.locks = Locks()
+        adoption = Adoption(self.state, self.link, around.docker, clock=around.wall)
+        self.networks = networks.Networks(
+            self.state, self.link, around.docker, adoption, clock=around.wall, interval=timing.interval
+        )
+        self.driver = driver.NetworkDriver(
+            self.state,
+            self.link,
+            self.outbox,
+            adoption,
+            Identifier(around.docker, self.inventory),
+            around.plumbing,
+            self.locks,
+            networks_changed=self.networks.wake,
+            confine=self._confine_with,
+            clock=around.wall,
+            install_timeout=timing.install,
+        )
+        self.ipam = ipam.IpamDriver(
+            self.state, self.link, self.outbox, clock=around.wall, engine_skips_check=self._engine_skips_check
+        )
+        self.reconciler = reconcile.Reconciler(
+            self.state,
+            self.link,
+            around.docker,
+            self.inventory,
+            around.plumbing,
+            self.outbox,
+            self.locks,
+            clock=around.clock,
+            wall=around.wall,
+            interval=timing.interval,
+            grace=timing.grace,
+        )
+        self.reporter = report.Reporter(
+            self.link,
+            around.paths.root / "run/ovn",
+            LogTail(around.paths.root / "var/log/ovn/ovn-controller.log"),
+            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu, around.ovs_version()),
+            docker=lambda: around.docker.version if self.inventory.connected else "",
+            conflicts=lambda: self.networks.conflicts,
+            alarms=lambda: [*self.reconciler.alarms, *around.alarms()],
+            interval=timing.report,
+        )
+        self.inventory.on_event(self.networks.on_event)
+        self.inventory.on_event(self.reconciler.on_event)
+        self.link.on_change(self.networks.wake)
+
+    def methods(self) -> dict[str, Method]:
+        """Return the plugin's methods that need the whole agent."""
+        return {**self.driver.methods(), **self.ipam.methods()}
+
+    async def run(self) -> None:
+        """Keep everything in step until cancelled; a part that fails is started again."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, part in {
+                "controller": self.link.run,
+                "docker": self.inventory.run,
+                "networks": self.networks.run,
+                "reconciler": self.reconciler.run,
+                "outbox": self.outbox.run,
+                "report": self.reporter.run,
+                "state": self.state.run,
+                "boundary": self._keep_confined,
+            }.items():
+                tasks.create_task(keep(name, part), name=name)
+
+    async def close(self) -> None:
+        """Write down what is known; containers keep what they have."""
+        await self.state.save()
+
+    async def _confine_with(self, network: NetworkRecord) -> None:
+        """Have the gateway refuse an internal network's egress, among all others, before a container joins it."""
+        await self._confine(self._internal() | {network.subnet})
+
+    async def _keep_confined(self) -> None:
+        changed = asyncio.Event()
+        self.link.on_change(changed.set)
+        while True:
+            await self._confine(self._internal())
+            await changed.wait()
+            changed.clear()
+
+    async def _confine(self, subnets: frozenset[IPv4Network]) -> None:
+        if self._around.confine is None:
+            return
+        async with self._confining:
+            if subnets != self._confined:
+                await self._around.confine(subnets)
+                self._confined = subnets
+
+    def _internal(self) -> frozenset[IPv4Network]:
+        cluster = {network.subnet for network in self.link.networks.values() if network.internal}
+        return frozenset(cluster | {record.subnet for record in self.state.networks.values() if record.internal})
+
+    def _engine_skips_check(self) -> bool:
+        major = self._around.docker.version.partition(".")[0]
+        return major.isdigit() and int(major) >= _NO_OVERLAP_CHECK
+
+
+async def keep(name: str, part: Callable[[], Awaitable[None]]) -> None:
+    """Run a part for ever: one that fails is logged and started again."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            _log.exception("part.failed", part=name)
+        await asyncio.sleep(_RESTART_PAUSE)

@@ -1,0 +1,214 @@
+"""The daemon `socketplane-agent`: answers dockerd at once, and is whole as soon as the rest of the host is there."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+from socketplane import __version__
+from socketplane.agent import driver, ipam
+from socketplane.agent.agent import Agent, Surroundings, keep
+from socketplane.agent.datapath import Datapath
+from socketplane.agent.docker import Docker
+from socketplane.agent.gateway import Gateway
+from socketplane.agent.netlink import Netlink
+from socketplane.agent.plugin import FOREVER, Method, Plugin, passed_socket
+from socketplane.agent.protocol import ADDRESS_SPACE, Request
+from socketplane.agent.switch import Switch
+from socketplane.config import Paths
+from socketplane.errors import SocketPlaneError, Unavailable
+from socketplane.identity import HostIdentity
+from socketplane.transport import tls
+from socketplane.transport.client import ControllerClient
+from socketplane.transport.server import serve
+
+_LOOK_AGAIN = 1.0
+_GATE_PATIENCE = 10.0
+_log = structlog.get_logger()
+
+CONSTANT: Mapping[str, Mapping[str, Any]] = {
+    "Plugin.Activate": {"Implements": ["NetworkDriver", "IpamDriver"]},
+    "NetworkDriver.GetCapabilities": {"Scope": "local", "ConnectivityScope": "global"},
+    "IpamDriver.GetCapabilities": {"RequiresMACAddress": False, "RequiresRequestReplay": False},
+    "IpamDriver.GetDefaultAddressSpaces": {
+        "LocalDefaultAddressSpace": ADDRESS_SPACE,
+        "GlobalDefaultAddressSpace": ADDRESS_SPACE,
+    },
+}
+"""What dockerd asks once in its life, and must hear even while nothing else of the host is up."""
+
+
+class Gate:
+    """Stands before the agent's methods until there is an agent: calls wait for it a bounded time."""
+
+    def __init__(self, patience: float = _GATE_PATIENCE) -> None:
+        self._patience = patience
+        self._open = asyncio.Event()
+        self._methods: Mapping[str, Method] = {}
+        self.reason = "the agent is starting"
+
+    def open(self, methods: Mapping[str, Method]) -> None:
+        """Let calls through."""
+        self._methods = methods
+        self._open.set()
+
+    def shut(self) -> None:
+        """Hold calls again."""
+        self._open.clear()
+
+    def methods(self) -> dict[str, Method]:
+        """Return all methods of the plugin."""
+        requests: dict[str, type[Request]] = {**driver.REQUESTS, **ipam.REQUESTS}
+        waiting = {name: Method(partial(self._call, name), request) for name, request in requests.items()}
+        return {**{name: Method(partial(_constant, answer)) for name, answer in CONSTANT.items()}, **waiting}
+
+    async def _call(self, name: str, request: Request) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._open.wait()
+        except TimeoutError:
+            raise Unavailable(f"the agent is unreachable, nothing was changed: {self.reason}") from None
+        return await self._methods[name].call(request)
+
+
+async def _constant(answer: Mapping[str, Any], _: None) -> Mapping[str, Any]:
+    return answer
+
+
+async def serve_plugin(paths: Paths, gate: Gate, stop: asyncio.Event, environment: Mapping[str, str]) -> None:
+    """Serve dockerd until `stop`, then until the calls in flight are answered."""
+    listener = passed_socket(environment)
+    where: dict[str, Any] = {"passed": listener} if listener else {"unix": paths.plugin_socket}
+    async with serve(Plugin(gate.methods()), keep_alive=FOREVER, **where):
+        _log.info("plugin.serving", path=str(paths.plugin_socket), passed=listener is not None)
+        await stop.wait()
+
+
+async def work(paths: Paths, gate: Gate) -> None:
+    """Be this host's agent until cancelled; waits for the host to be one."""
+    identity = await _wait_for_identity(paths, gate)
+    _log.info("agent.starting", version=__version__, host=identity.name, controllers=identity.controllers)
+    async with AsyncExitStack() as stack:
+        target = (identity.controllers, await asyncio.to_thread(tls.client_context, paths.pki))
+        client = await stack.enter_async_context(ControllerClient(target))
+        docker = await stack.enter_async_context(Docker(paths.docker_socket))
+        switch = await stack.enter_async_context(Switch(paths))
+        netlink = await stack.enter_async_context(Netlink())
+        datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.address)))
+        gateway = Gateway(switch, netlink, identity, paths, datapath.mtu)
+        agent = Agent(
+            Surroundings(
+                paths,
+                identity.name,
+                client,
+                docker,
+                datapath,
+                confine=gateway.set_internal,
+                alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
+            )
+        )
+        stack.push_async_callback(agent.close)
+        stack.callback(gate.shut)
+        gate.open(agent.methods())
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep("gateway", partial(_plumb, switch, datapath, gateway)))
+            tasks.create_task(agent.run())
+
+
+async def _plumb(switch: Switch, datapath: Datapath, gateway: Gateway) -> None:
+    """Have br-int, and on it the host's way in and out, for ever."""
+    while True:
+        try:
+            await switch.ensure_bridge(datapath.kind)
+            break
+        except SocketPlaneError as error:
+            _log.warning("bridge.missing", reason=str(error))
+            await asyncio.sleep(_LOOK_AGAIN)
+    await gateway.run()
+
+
+async def _wait_for_identity(paths: Paths, gate: Gate) -> HostIdentity:
+    complaint = ""
+    while True:
+        try:
+            return await asyncio.to_thread(HostIdentity.load, paths.host_file)
+        except SocketPlaneError as error:
+            gate.reason = str(error)
+            if complaint != gate.reason:
+                complaint = gate.reason
+                _log.warning("agent.waiting", reason=complaint)
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def run(paths: Paths, stop: asyncio.Event, environment: Mapping[str, str]) -> int:
+    """Be the daemon until `stop`; returns the exit code."""
+    gate = Gate()
+    server = asyncio.create_task(serve_plugin(paths, gate, stop, environment))
+    worker = asyncio.create_task(_persist(partial(work, paths, gate), gate))
+    await asyncio.wait({server, worker}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.wait({server})
+    worker.cancel()
+    await asyncio.wait({worker})
+    error = server.exception()
+    if error is not None:
+        _log.error("plugin.not_served", reason=str(error))
+        return 1
+    _log.info("agent.stopped")
+    return 0
+
+
+async def _persist(part: Callable[[], Awaitable[None]], gate: Gate) -> None:
+    while True:
+        try:
+            await part()
+        except SocketPlaneError as error:
+            gate.reason = str(error)
+            _log.error("agent.not_started", reason=gate.reason)
+        except Exception as error:
+            gate.reason = "it failed; its log has why"
+            _log.exception("agent.failed", error=str(error))
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _main(paths: Paths) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await run(paths, stop, os.environ)
+
+
+def _set_up_logging(level: str) -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def main() -> None:
+    """Run the agent: `socketplane-agent [--root DIR] [--log-level LEVEL]`."""
+    parser = argparse.ArgumentParser(prog="socketplane-agent", description="SocketPlane's agent on a host.")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="directory below which all paths are (default /)")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    parser.add_argument("--version", action="version", version=__version__)
+    arguments = parser.parse_args()
+    _set_up_logging(arguments.log_level)
+    sys.exit(uvloop.run(_main(Paths(arguments.root))))

@@ -1,0 +1,91 @@
+"""What this host says of itself to the controller: every few seconds, and at once when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+import structlog
+
+from socketplane import __version__, wire
+from socketplane.agent.link import Link
+from socketplane.agent.tail import LogTail
+from socketplane.agent.unixctl import ask, control_socket
+from socketplane.errors import SocketPlaneError, Unavailable
+
+INTERVAL = 10.0
+_LOOK_EVERY = 1.0
+_log = structlog.get_logger()
+
+Datapath = Literal["kernel", "userspace", "unknown"]
+
+
+class Reporter:
+    """Gathers the report and sends it. The parts are asked each time: `parts` must be quick and must not fail."""
+
+    def __init__(
+        self,
+        link: Link,
+        ovn_run: Path,
+        log: LogTail,
+        *,
+        datapath: Callable[[], tuple[str, int, str]],
+        docker: Callable[[], str],
+        conflicts: Callable[[], Sequence[str]],
+        alarms: Callable[[], Sequence[str]],
+        interval: float = INTERVAL,
+        look_every: float = _LOOK_EVERY,
+    ) -> None:
+        self._link = link
+        self._ovn_run = ovn_run
+        self._tail = log
+        self._datapath = datapath
+        self._docker = docker
+        self._conflicts = conflicts
+        self._alarms = alarms
+        self._interval = interval
+        self._look_every = look_every
+
+    async def gather(self) -> wire.HostReport:
+        """Return the report as of now."""
+        await asyncio.to_thread(self._tail.read)
+        kind, mtu, ovs = self._datapath()
+        return wire.HostReport(
+            version=__version__,
+            datapath=cast(Datapath, kind),
+            docker=self._docker(),
+            ovs=ovs,
+            ovn_controller=await self._ovn_connected(),
+            mtu=mtu,
+            conflicts=sorted(self._conflicts()),
+            alarms=[*self._tail.alarms, *self._alarms()],
+        )
+
+    async def run(self) -> None:
+        """Report for ever."""
+        sent: wire.HostReport | None = None
+        due = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            report = await self.gather()
+            if report != sent or loop.time() >= due:
+                try:
+                    await self._link.call("PUT", f"/v1/hosts/{self._link.host}/report", report, patience=0)
+                    sent, due = report, loop.time() + self._interval
+                except Unavailable:
+                    sent = None  # the controller that answers next may be another one
+                except SocketPlaneError as error:
+                    _log.warning("report.refused", reason=str(error))
+                    sent, due = report, loop.time() + self._interval
+            await asyncio.sleep(self._look_every)
+
+    async def _ovn_connected(self) -> bool:
+        socket = await asyncio.to_thread(control_socket, self._ovn_run, "ovn-controller")
+        if socket is None:
+            return False
+        try:
+            return await ask(socket, "connection-status") == "connected"
+        except Unavailable:
+            return False
