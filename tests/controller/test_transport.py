@@ -1,11 +1,11 @@
 """Client and server against one another, over real sockets."""
 
+import asyncio
 import socket
 import stat
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
-import controller_keys
 import orjson
 import pytest
 
@@ -15,6 +15,7 @@ from socketplane.transport import tls
 from socketplane.transport.client import STANDBY_HEADER, ControllerClient
 from socketplane.transport.lines import Lines
 from socketplane.transport.server import serve
+from support import controller_keys
 
 
 class App:
@@ -58,13 +59,18 @@ def keys(tmp_path):
     return tmp_path / "pki"
 
 
+@pytest.fixture
+def authority(keys):
+    return pki.load_authority(keys)
+
+
 async def test_the_unix_socket_is_the_administrator_and_private(app, tmp_path):
     path = tmp_path / "run" / "c.sock"
     async with serve(app, unix=path), ControllerClient(path) as client:
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE((await asyncio.to_thread(path.stat)).st_mode) == 0o600
         answer = await client.call("POST", "/x", {"a": 1}, {"label": ["a=1", "b=2"]})
         assert answer == {"kind": "admin", "id": "", "body": '{"a":1}', "query": "label=a%3D1&label=b%3D2"}
-    assert not path.exists()
+    assert not await asyncio.to_thread(path.exists)
 
 
 async def test_a_stale_socket_is_replaced_and_a_served_one_is_not(app, tmp_path):
@@ -87,8 +93,7 @@ async def test_a_taken_port_is_named(app, keys):
                 pass
 
 
-async def test_the_certificate_says_who_it_is(app, keys, tmp_path):
-    authority = pki.load_authority(keys)
+async def test_the_certificate_says_who_it_is(app, keys, authority, tmp_path):
     controller_keys.lay(tmp_path / "admin", authority, "host", pki.Subject("alice", pki.ORGANIZATION_ADMIN))
     controller_keys.lay(tmp_path / "odd", authority, "host", pki.Subject("mallory", "another"))
     async with serve(app, tcp=[("127.0.0.1", 0, tls.server_context(keys))]) as server:

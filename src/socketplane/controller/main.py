@@ -114,15 +114,16 @@ async def _turn(service: Service, settings: Settings) -> None:
                 service.active = None
 
 
-async def _main(paths: Paths) -> None:
-    identity = HostIdentity.load(paths.host_file)
-    service = Service(identity, load_authority(paths.pki), time.time)
-    settings = Settings(
+def _settings(paths: Paths) -> Settings:
+    return Settings(
         unix=paths.controller_socket,
         tcp=[("0.0.0.0", REST_PORT, server_context(paths.pki))],  # noqa: S104 - hosts reach it on the underlay, with TLS
         intent=f"unix:{paths.intent_socket}",
         northbound=f"unix:{paths.northbound_socket}",
     )
+
+
+async def _until_signal(service: Service, settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -136,7 +137,8 @@ def main() -> None:
     paths = Paths(Path(os.environ.get(ROOT, "/")))
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            uvloop.run(_main(paths))
+            service = Service(HostIdentity.load(paths.host_file), load_authority(paths.pki), time.time)
+            uvloop.run(_until_signal(service, _settings(paths)))
     except SocketPlaneError as error:
         _log.error("controller.refused", reason=str(error))
         sys.exit(1)

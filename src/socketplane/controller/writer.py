@@ -135,7 +135,8 @@ class Writer:
                 raise
 
     async def _commit(self, batch: Sequence[_Request]) -> None:
-        draft = Draft(self._store.working, self._store.addresses, self._clock())
+        # Milliseconds: the server keeps 15 digits of a real, and what it keeps must equal what was planned.
+        draft = Draft(self._store.working, self._store.addresses, round(self._clock(), 3))
         accepted: list[tuple[_Request, Any]] = []
         late: list[_Request] = []
         for request in batch:

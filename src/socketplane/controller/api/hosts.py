@@ -114,7 +114,7 @@ async def create_token(body: wire.TokenCreate, ctx: Ctx) -> wire.TokenCreated:
     text = new_token(ctx.service.identity.controllers, fingerprint(ctx.service.authority.certificate))
 
     def plan(draft: Draft) -> Token:
-        token = Token(text.id, hash_secret(text.secret), draft.now, draft.now + body.ttl, body.uses)
+        token = Token(text.id, hash_secret(text.secret), draft.now, round(draft.now + body.ttl, 3), body.uses)
         draft.put(token)
         return token
 

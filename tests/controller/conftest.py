@@ -1,0 +1,39 @@
+"""A controller with two hosts and a network, on real databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import controller as support
+from support import controller_keys
+
+
+@pytest.fixture
+def keys(tmp_path):
+    directory = tmp_path / "pki"
+    controller_keys.manager(directory)
+    return directory
+
+
+@pytest.fixture
+async def databases(tmp_path):
+    async with support.databases(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def controller(databases, keys):
+    async with support.controller(databases, keys) as made:
+        yield made
+
+
+@pytest.fixture
+async def world(controller):
+    """The controller with hosts h1 and h2, a network `web`, and a client for each host."""
+    for number, name in enumerate(("h1", "h2"), start=1):
+        await controller.admin.call(
+            "PUT", f"/v1/hosts/{name}", {"system_id": f"system-{name}", "address": f"127.0.0.{number}"}
+        )
+    controller.web = await controller.admin.call("POST", "/v1/networks", {"name": "web"})
+    async with controller.client("h1") as controller.h1, controller.client("h2") as controller.h2:
+        yield controller

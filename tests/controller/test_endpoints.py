@@ -1,0 +1,49 @@
+"""Attaching and detaching through the API, down to the northbound."""
+
+import asyncio
+from ipaddress import IPv4Address
+
+from socketplane.model.types import mac_of
+
+
+def endpoint_id(number):
+    return f"{number:064x}"
+
+
+async def lease(client, network, request, **more):
+    return await client.call("POST", f"/v1/networks/{network['id']}/leases", {"request": request, **more})
+
+
+async def attach(client, network, number, **more):
+    held = await lease(client, network, f"r{number}")
+    body = {"network": network["id"], "address": held["address"], "mac": mac_of(IPv4Address(held["address"])), **more}
+    return await client.call("PUT", f"/v1/endpoints/{endpoint_id(number)}", body)
+
+
+def ports(controller):
+    rows = controller.active.reconciler.northbound.replica["Logical_Switch_Port"].values()
+    return {row["name"]: row for row in rows if row["name"].startswith("sp-")}
+
+
+async def test_an_endpoint_is_in_the_northbound_when_it_is_answered(world):
+    made = await attach(world.h1, world.web, 1, name="web1", labels={"app": "web", "odd label!": "ünïcode"})
+    assert (made["host"], made["network_name"], made["name"]) == ("h1", "web", "web1")
+    port = ports(world)[f"sp-{endpoint_id(1)}"]
+    assert port["addresses"] == {f"{made['mac']} {made['address']}"}
+    assert port["options"] == {"requested-chassis": "system-h1", "iface-id-ver": endpoint_id(1)}
+    again = await world.h1.call("GET", f"/v1/endpoints/{endpoint_id(1)}")
+    assert again == made
+    await world.h1.call("DELETE", f"/v1/endpoints/{endpoint_id(1)}", params={"release": "true"})
+    assert ports(world) == {}
+    await world.h1.call("DELETE", f"/v1/endpoints/{endpoint_id(1)}")
+    assert (await world.h1.call("GET", "/v1/leases", params={"host": "h1"})) == {"items": []}
+
+
+async def test_a_hundred_at_once_have_unique_addresses_and_few_transactions(world):
+    before = world.active.writer.transactions, world.active.reconciler.northbound.transactions
+    made = await asyncio.gather(*(attach((world.h1, world.h2)[n % 2], world.web, n) for n in range(1, 101)))
+    assert len({endpoint["address"] for endpoint in made}) == 100
+    assert len(ports(world)) == 100
+    after = world.active.writer.transactions, world.active.reconciler.northbound.transactions
+    assert after[0] - before[0] < 100, "200 requests"
+    assert after[1] - before[1] < 60, "100 endpoints"
