@@ -219,14 +219,20 @@ def test_explain(cli: Cli, controller: Controller, verdict: str, code: int) -> N
     assert cli.json("explain", "web-1", "app-1:53/UDP", "-o", "json", code=code)["verdict"] == verdict
     assert controller.requests[-1].query["protocol"] == ["udp"]
     cli("explain", "web-1", "app-1", code=code)
-    assert controller.requests[-1].query == {"src": ["web-1"], "dst": ["app-1"]}
+    assert controller.requests[-1].query == {"src": ["web-1"], "dst": ["app-1"], "protocol": ["icmp"]}
 
 
 def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> None:
     cluster.alarms = ["ovn-controller on h1: error parsing match"]
+    report = cluster.hosts[0].report
+    assert report is not None
+    conflict = "web: a bridge network of this name is on this host"
+    cluster.hosts[0] = cluster.hosts[0].model_copy(update={"report": report.model_copy(update={"conflicts": [conflict]})})
     text = cli("status").stdout
     assert "2 hosts (1 ready), 2 networks, 3 endpoints, 1 policy" in text
+    assert text.count("ALARM: ") == 2
     assert "ALARM: ovn-controller on h1: error parsing match" in text
+    assert "ALARM: host h1: web: a bridge network of this name is on this host" in text
     assert wire.Status.model_validate(cli.json("status", "-o", "json")).networks == 2
 
 

@@ -42,7 +42,7 @@ def explain(
 ) -> None:
     """Say whether a packet would pass, by which rule of which policy. Exit code 0: allowed, 3: denied.
 
-    Without a port it is a packet that has none, such as a ping's.
+    Without a port it is about a ping.
     """
     target, port, protocol = parse.destination(destination)
     with connect.session(connect.of(ctx)) as session:
@@ -56,13 +56,13 @@ def explain(
 
 
 def _describe(answer: dict[str, Any]) -> None:
-    service = "" if answer["port"] is None else f" {answer['protocol']}/{answer['port']}"
+    service = answer["protocol"] + ("" if answer["port"] is None else f"/{answer['port']}")
     allowed = answer["verdict"] == "allow"
     pairs(
         {
             "VERDICT": answer["verdict"],
             "FROM": answer["source"],
-            "TO": f"{answer['destination']}{service}",
+            "TO": f"{answer['destination']} {service}",
             "DECIDED BY": answer["direction"],
             "POLICY": answer["policy"],
             "RULE": answer["rule"],

@@ -17,7 +17,7 @@ app = typer.Typer(help="The machines of the cluster.", no_args_is_help=True)
 Names = Annotated[list[str], typer.Argument(metavar="HOST...", help="Names of hosts.", autocompletion=host_names)]
 
 
-def report(host: Mapping[str, Any], key: str) -> object:
+def report(host: Mapping[str, Any], key: str) -> Any:
     """Return what the host's agent said last about `key`, None while it has said nothing."""
     return (host.get("report") or {}).get(key)
 

@@ -61,14 +61,14 @@ def label_filters(items: list[str]) -> list[str]:
     return items
 
 
-def destination(text: str) -> tuple[str, int | None, str | None]:
-    """Return container or address, port and protocol of DST[:PORT[/PROTO]]; without a port there is no protocol either."""
+def destination(text: str) -> tuple[str, int | None, str]:
+    """Return container or address, port and protocol of DST[:PORT[/PROTO]]; without a port it is about a ping."""
     hint = "DST[:PORT[/PROTO]]"
     target, colon, rest = text.partition(":")
     if not target:
         raise typer.BadParameter("the destination is missing", param_hint=hint)
     if not colon:
-        return target, None, None
+        return target, None, "icmp"
     number, slash, protocol = rest.partition("/")
     if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
         raise typer.BadParameter(f"{number!r} is no port: 1 to 65535", param_hint=hint)

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from socketplane.cli import connect
-from socketplane.cli.host import columns
+from socketplane.cli.host import columns, report
 from socketplane.cli.output import Output, OutputOption, clean, examples, note, out, show, show_json
 from socketplane.config import Paths
 from socketplane.errors import NotFound, SocketPlaneError, Unavailable
@@ -47,14 +47,9 @@ def show_status(answer: Mapping[str, Any]) -> None:
     counts = [f"{len(hosts)} host{_s(len(hosts))} ({ready} ready)"]
     counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
     out(f"{', '.join(counts)}; pool {clean(answer['pool'])}; SocketPlane {clean(answer['version'])}")
-    for alarm in answer["alarms"]:
+    conflicts = [f"host {host['name']}: {text}" for host in hosts for text in report(host, "conflicts") or ()]
+    for alarm in [*answer["alarms"], *conflicts]:
         out(f"ALARM: {clean(alarm)}")
-    for host in hosts:
-        for text in [
-            *((host.get("report") or {}).get("alarms") or []),
-            *((host.get("report") or {}).get("conflicts") or []),
-        ]:
-            out(f"ALARM: {clean(host['name'])}: {clean(text)}")
 
 
 _COUNTED = {"networks": "network", "endpoints": "endpoint", "policies": "policy"}
