@@ -88,10 +88,11 @@ async def _restore(script: str) -> None:
 
 async def _run(*command: str, stdin: str = "", check: bool = True) -> str:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
+    source = pipe if stdin else asyncio.subprocess.DEVNULL  # uvloop fails to write to one that ended already
+    process = await asyncio.create_subprocess_exec(*command, stdin=source, stdout=pipe, stderr=pipe)
     try:
         async with asyncio.timeout(_PATIENCE):
-            output, complaint = await process.communicate(stdin.encode())
+            output, complaint = await process.communicate(stdin.encode() or None)
     except BaseException:
         if process.returncode is None:
             process.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -45,7 +45,10 @@ class KernelEvents:
 
 def _drain(handle: socket.socket, event: asyncio.Event) -> None:
     event.set()
-    with suppress(BlockingIOError):
-        while True:
-            with suppress(OSError):  # ENOBUFS: notices were lost, which is one more reason to look
-                handle.recv(65536)
+    while True:
+        try:
+            handle.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:  # ENOBUFS: notices were lost, which is one more reason to look
+            continue
