@@ -158,8 +158,10 @@ class ControllerClient:
                 if STANDBY_HEADER in response.headers:
                     raise _Standby(f"{self._bases[self._current]}: {_error_of(content, response.status).message}")
                 return _error_of(content, response.status)
+            if not content:
+                return None
             if response.content_type != "application/json":
-                return content.decode() if content else None
+                return content.decode()
             return orjson.loads(content)
 
     def _open(self) -> aiohttp.ClientSession:
