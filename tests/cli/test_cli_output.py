@@ -13,11 +13,11 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from fake import Controller
+from cli_support import Cli
+from fake_controller import Controller
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import Cli
 from socketplane import wire
 from socketplane.cli import output
 

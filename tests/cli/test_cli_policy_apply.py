@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from fake import Controller
+from cli_support import Cli
+from fake_controller import Controller
 
-from conftest import Cli
 from socketplane.errors import Conflict
 
 

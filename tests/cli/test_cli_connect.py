@@ -11,9 +11,9 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from fake import Controller, Server
+from cli_support import Cli
+from fake_controller import Controller, Server
 
-from conftest import Cli
 from socketplane.cli.connect import Connection, target_of
 from socketplane.config import Paths
 from socketplane.errors import Forbidden, InvalidInput, NotFound

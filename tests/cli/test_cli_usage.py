@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 import typer
-from fake import Controller
+from cli_support import Cli
+from fake_controller import Controller
 from typer.main import get_command
 
-from conftest import Cli
 from socketplane.cli.main import app
 
 

@@ -6,9 +6,9 @@ import json
 from uuid import UUID
 
 import pytest
-from fake import Controller
+from cli_support import DATABASE, WEB, Cli
+from fake_controller import Controller
 
-from conftest import DATABASE, WEB, Cli
 from socketplane import wire
 from socketplane.errors import Forbidden, InUse, NameInUse
 
