@@ -78,13 +78,13 @@ def policy_acls(output: Output, policy: Policy, network: UUID, group: UUID) -> N
 def _matches(direction: Direction, rule: Rule, network: UUID) -> Iterator[tuple[str, str]]:
     """Yield one match for every peer and protocol of a rule, with what names it within the rule."""
     field = "ip4.dst" if direction is Direction.EGRESS else "ip4.src"
-    peers: list[tuple[str, str]] = [("*", "")]
+    peers = [("*", "ip4")]
     if rule.peers is not None:
         groups = [names.segment_group(network, peer) for peer in sorted(set(rule.peers))]
         peers = [(group, f"{field} == ${group}_ip4") for group in groups]
     for peer_name, peer in peers:
         for port_name, ports in _port_matches(rule.ports):
-            yield f"{peer_name}/{port_name}", " && ".join(filter(None, (peer, ports))) or "ip4"
+            yield f"{peer_name}/{port_name}", f"{peer} && {ports}" if ports else peer
 
 
 def _port_matches(ports: tuple[Port, ...] | None) -> Iterator[tuple[str, str]]:
@@ -96,11 +96,11 @@ def _port_matches(ports: tuple[Port, ...] | None) -> Iterator[tuple[str, str]]:
         wanted = {port.port for port in ports if port.protocol is protocol}
         numbers = sorted(number for number in wanted if number is not None)
         if None in wanted:
-            yield protocol, f"ip4 && {protocol}"
+            yield protocol, str(protocol)
         elif len(numbers) == 1:
-            yield protocol, f"ip4 && {protocol}.dst == {numbers[0]}"
+            yield protocol, f"{protocol}.dst == {numbers[0]}"
         elif numbers:
-            yield protocol, f"ip4 && {protocol}.dst == {{{', '.join(map(str, numbers))}}}"
+            yield protocol, f"{protocol}.dst == {{{', '.join(map(str, numbers))}}}"
 
 
 def isolation_drop(direction: Direction, network: UUID, selector: Selector, number: int) -> dict[str, Value]:

@@ -30,7 +30,7 @@ def parse_documents(text: str | bytes, filename: str, *, network: str | None = N
     policies = []
     seen: dict[tuple[str, str], str] = {}
     for number, node in enumerate(nodes, start=1):
-        where = f"{filename}: document {number}" if len(nodes) > 1 else filename
+        where = f"{filename}, document {number}" if len(nodes) > 1 else filename
         try:
             policy = parse(_construct(node), network=network)
         except SocketPlaneError as error:
@@ -38,7 +38,8 @@ def parse_documents(text: str | bytes, filename: str, *, network: str | None = N
         key = (policy.network, policy.name)
         if key in seen:
             message = f"policy {policy.network}/{policy.name} is already in {seen[key]}"
-            raise InvalidInput(_at(where, node, message), field="metadata.name", remedy="give each its own name")
+            twice = InvalidInput(message, field="metadata.name", remedy="give each its own name")
+            raise _located(twice, where, node)
         seen[key] = where
         policies.append(policy)
     return policies
@@ -65,9 +66,9 @@ def _nodes(content: str, filename: str) -> Iterator[yaml.Node]:
             yield node
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
+        line = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-        raise InvalidInput(f"{filename}:{line} {problem}", remedy="check the indentation and quotes there") from None
+        raise InvalidInput(f"{filename}{line}: {problem}", remedy="check the indentation and quotes there") from None
 
 
 def _check_depth(content: str, filename: str) -> None:
@@ -130,7 +131,7 @@ def _located(error: SocketPlaneError, where: str, root: yaml.Node) -> SocketPlan
 
 
 def _at(where: str, node: yaml.Node | yaml.Event, message: str) -> str:
-    return f"{where} line {_line(node)}: {message}"
+    return f"{where}, line {_line(node)}: {message}"
 
 
 def _line(node: yaml.Node | yaml.Event) -> int:

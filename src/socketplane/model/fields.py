@@ -88,6 +88,8 @@ class Fields:
 def text(value: object, path: str, *, what: str = "text") -> str:
     """Return a value that has to be text."""
     if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            raise InvalidInput("has characters that no text can hold (NUL, or half of a surrogate pair)", field=path)
         return value
     remedy = "put it in quotes" if isinstance(value, bool | int | float) else None
     raise InvalidInput(f"has to be {what}, not {kind_of(value)}", field=path, remedy=remedy)
