@@ -25,6 +25,8 @@ from socketplane.config import Paths
 
 _NO_OVERLAP_CHECK = 27
 """Docker's first major version that leaves subnets of ours unchecked (see protocol.ADDRESS_SPACE)."""
+STATE_FILE = "agent.json"
+"""Below Paths.state."""
 _RESTART_PAUSE = 1.0
 _log = structlog.get_logger()
 
@@ -59,12 +61,12 @@ class Surroundings:
 class Agent:
     """All parts, wired. `methods` answer dockerd, `run` keeps everything in step until it is cancelled."""
 
-    def __init__(self, around: Surroundings, timing: Timing | None = None) -> None:
+    def __init__(self, around: Surroundings, state: State, timing: Timing | None = None) -> None:
         timing = timing or Timing()
         self._around = around
         self._confined: frozenset[IPv4Network] | None = None
         self._confining = asyncio.Lock()
-        self.state = State.load(around.paths.state / "agent.json")
+        self.state = state
         self.link = Link(around.client, around.host, patience=timing.patience, clock=around.clock)
         self.outbox = outbox.Outbox(self.link, clock=around.clock)
         self.inventory = Inventory(around.docker)

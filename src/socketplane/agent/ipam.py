@@ -188,8 +188,9 @@ class IpamDriver:
         except AddressInUse:
             if not await self._left_over(network, address):
                 raise
-        _log.info("ipam.left_over_released", network=str(network), address=str(address))
-        await self._link.call("DELETE", f"/v1/networks/{network}/leases/{address}")
+            with suppress(Conflict):  # an endpoint has it: the next call says which
+                await self._link.call("DELETE", f"/v1/networks/{network}/leases/{address}")
+                _log.info("ipam.left_over_released", network=str(network), address=str(address))
         return await self._link.lease(network, body)
 
     async def _left_over(self, network: UUID, address: IPv4Address) -> bool:

@@ -151,8 +151,12 @@ class Link:
         for known in self.networks.values():
             if str(known.subnet) == subnet:
                 return known
-        items = (await self.call("GET", "/v1/networks"))["items"]
-        return next((wire.Network.model_validate(item) for item in items if item["subnet"] == subnet), None)
+        return next((network for network in await self.all_networks() if str(network.subnet) == subnet), None)
+
+    async def all_networks(self, *, patience: float | None = None) -> list[wire.Network]:
+        """Return all networks, pending ones included."""
+        answer = await self.call("GET", "/v1/networks", params={"pending": "true"}, patience=patience)
+        return [wire.Network.model_validate(item) for item in answer["items"]]
 
     async def lease(self, network: UUID, lease: wire.LeaseCreate) -> wire.Lease:
         """Hold an address."""

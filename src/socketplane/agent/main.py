@@ -18,13 +18,14 @@ import uvloop
 
 from socketplane import __version__
 from socketplane.agent import driver, ipam
-from socketplane.agent.agent import Agent, Surroundings, keep
+from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, keep
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.docker import Docker
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import FOREVER, Method, Plugin, passed_socket
 from socketplane.agent.protocol import ADDRESS_SPACE, Request
+from socketplane.agent.state import State
 from socketplane.agent.switch import Switch
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError, Unavailable
@@ -107,17 +108,16 @@ async def work(paths: Paths, gate: Gate) -> None:
         netlink = await stack.enter_async_context(Netlink())
         datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.address)))
         gateway = Gateway(switch, netlink, identity, paths, datapath.mtu)
-        agent = Agent(
-            Surroundings(
-                paths,
-                identity.name,
-                client,
-                docker,
-                datapath,
-                confine=gateway.set_internal,
-                alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
-            )
+        around = Surroundings(
+            paths,
+            identity.name,
+            client,
+            docker,
+            datapath,
+            confine=gateway.set_internal,
+            alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
         )
+        agent = Agent(around, await asyncio.to_thread(State.load, paths.state / STATE_FILE))
         stack.push_async_callback(agent.close)
         stack.callback(gate.shut)
         gate.open(agent.methods())
@@ -206,7 +206,8 @@ def _set_up_logging(level: str) -> None:
 def main() -> None:
     """Run the agent: `socketplane-agent [--root DIR] [--log-level LEVEL]`."""
     parser = argparse.ArgumentParser(prog="socketplane-agent", description="SocketPlane's agent on a host.")
-    parser.add_argument("--root", type=Path, default=Path("/"), help="directory below which all paths are (default /)")
+    root = Path(os.environ.get("SOCKETPLANE_ROOT", "/"))
+    parser.add_argument("--root", type=Path, default=root, help="directory below which all paths are (default /)")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     parser.add_argument("--version", action="version", version=__version__)
     arguments = parser.parse_args()

@@ -162,8 +162,8 @@ class Networks:
                 conflicts += await self._do(action)
             except SocketPlaneError as error:
                 _log.warning("network.not_settled", action=type(action).__name__, reason=str(error))
-                if isinstance(action, Create) and not isinstance(error, Unavailable):
-                    conflicts.append(f"{action.network.name}: it can't be made on this host: {error}")
+                if not isinstance(error, Unavailable):
+                    conflicts.append(_failed(action, error))
         self.conflicts = conflicts
         await self._state.save()
         if self._again:
@@ -273,6 +273,16 @@ def creation(network: wire.Network) -> dict[str, Any]:
         "Labels": dict(network.labels),
         "IPAM": {"Driver": protocol.DRIVER, "Options": option, "Config": [config]},
     }
+
+
+def _failed(action: Action, error: SocketPlaneError) -> str:
+    match action:
+        case Create(network):
+            return f"{network.name}: it can't be made on this host: {error}"
+        case Settle(docker, _) | Replace(docker, _):
+            return f"{docker.name}: this host's network can't be the cluster's: {error}"
+        case Clash(text):
+            return text
 
 
 def _rival(network: wire.Network, rival: DockerNetwork) -> str:

@@ -230,10 +230,10 @@ class Reconciler:
         now = self._wall()
         ours = {record.id for record in self._state.networks.values()}
         try:
-            items = (await self._link.call("GET", "/v1/networks", patience=0))["items"]
+            networks = await self._link.all_networks(patience=0)
         except Unavailable:
             return
-        for network in map(wire.Network.model_validate, items):
+        for network in networks:
             if network.name or network.origin != self._link.host or network.id in ours:
                 continue
             if now - max(network.created, self._state.pools.get(network.id, 0.0)) < self._grace:

@@ -1,0 +1,213 @@
+"""Hosts with an agent and a Docker engine's protocol each, and the real controller on real databases."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, Timing
+from socketplane.agent.docker import Docker
+from socketplane.agent.main import Gate
+from socketplane.agent.plugin import FOREVER, Plugin
+from socketplane.agent.state import State
+from socketplane.config import Paths
+from socketplane.errors import Unavailable
+from socketplane.transport.client import ControllerClient
+from socketplane.transport.server import serve
+from support import controller as controllers
+from support import controller_keys
+from support.engine import Engine
+from support.ovsdb_server import free_port
+
+FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0)
+
+
+class Ports:
+    """The datapath's contract without a datapath: what was asked of it, and failures on demand."""
+
+    kind = "userspace"
+    mtu = 1442
+
+    def __init__(self) -> None:
+        self.attached: dict[str, str] = {}
+        self.broken = ""
+        self.not_installed = False
+        self.detaching = asyncio.Event()
+        self.detaching.set()
+
+    async def attach(self, endpoint_id, mac, mtu):
+        assert mtu == self.mtu
+        if self.broken:
+            raise Unavailable(self.broken)
+        await asyncio.sleep(0)
+        self.attached[endpoint_id] = mac
+        return "sc" + endpoint_id[:12]
+
+    async def detach(self, endpoint_id):
+        await self.detaching.wait()
+        for known in [known for known in self.attached if known.startswith(endpoint_id)]:
+            del self.attached[known]
+
+    async def installed(self, endpoint_id, timeout):
+        if self.not_installed:
+            raise Unavailable(f"port is not ready after {timeout:g} s")
+        assert endpoint_id in self.attached
+
+    def ports(self):
+        return frozenset(self.attached)
+
+
+class Host:
+    """A host: its agent can be stopped, killed and started, its engine and its ports go on."""
+
+    def __init__(self, root, name, target, timing=FAST):
+        self.name, self.timing, self._target = name, timing, target
+        self.paths = Paths(root)
+        self.ports = Ports()
+        self.confined = []
+        self.now = 0.0
+        for path in (self.paths.state, self.paths.plugin_socket.parent):
+            path.mkdir(parents=True)
+        self.engine = Engine(self.paths.plugin_socket, self.paths.docker_socket)
+        self.agent = None
+        self._running = None
+
+    async def start(self):
+        self._running = await self._run()
+
+    async def stop(self, *, crash=False):
+        """Stop the agent; a crash leaves it no time to write anything down."""
+        running, self._running = self._running, None
+        if running:
+            if crash:
+                self.agent.close = lambda: asyncio.sleep(0)
+            await running.aclose()
+
+    async def _run(self):
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(ControllerClient(self._target()))
+            docker = await stack.enter_async_context(Docker(self.paths.docker_socket))
+            around = Surroundings(self.paths, self.name, client, docker, self.ports, confine=self._confine)
+            state = await asyncio.to_thread(State.load, self.paths.state / STATE_FILE)
+            self.agent = Agent(around, state, self.timing)
+            gate = Gate()
+            gate.open(self.agent.methods())
+            await stack.enter_async_context(
+                serve(Plugin(gate.methods()), unix=self.paths.plugin_socket, keep_alive=FOREVER)
+            )
+            stack.push_async_callback(lambda: self.agent.close())
+            task = asyncio.create_task(self.agent.run())
+            stack.push_async_callback(_end, task)
+            return stack.pop_all()
+
+    async def _confine(self, subnets):
+        self.confined.append(subnets)
+
+
+async def _end(task):
+    task.cancel()
+    await asyncio.wait([task])
+
+
+class World:
+    """The controller, which can be taken away, and hosts."""
+
+    def __init__(self, databases, keys, port):
+        self._databases, self._keys, self.port = databases, keys, port
+        self._stack = None
+        self.controller = None
+
+    async def start(self):
+        async with AsyncExitStack() as stack:
+            made = controllers.controller(self._databases, self._keys, port=self.port)
+            self.controller = await stack.enter_async_context(made)
+            self._stack = stack.pop_all()
+
+    async def stop(self):
+        stack, self._stack = self._stack, None
+        if stack:
+            await stack.aclose()
+
+    @property
+    def admin(self):
+        return self.controller.admin
+
+    async def items(self, path, **params):
+        return (await self.admin.call("GET", path, params=params))["items"]
+
+    async def networks(self):
+        return {network["name"]: network for network in await self.items("/v1/networks", pending="true")}
+
+    async def endpoints(self, **params):
+        return {endpoint["name"]: endpoint for endpoint in await self.items("/v1/endpoints", **params)}
+
+
+@pytest.fixture
+def keys(tmp_path):
+    directory = tmp_path / "pki"
+    controller_keys.manager(directory)
+    return directory
+
+
+@pytest.fixture
+async def world(tmp_path, keys):
+    async with controllers.databases(tmp_path) as databases:
+        made = World(databases, keys, free_port())
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.stop()
+
+
+@pytest.fixture
+async def make_host(tmp_path, world):
+    """Make a host of the cluster, running unless told otherwise."""
+    async with AsyncExitStack() as stack:
+
+        async def make(name, *, timing=FAST, start=True):
+            number = name.removeprefix("h")
+            await world.admin.call(
+                "PUT", f"/v1/hosts/{name}", {"system_id": f"system-{name}", "address": f"127.0.0.{number}"}
+            )
+            context = world.controller._contexts[name]
+            host = await asyncio.to_thread(
+                Host, tmp_path / name, name, lambda: ([f"127.0.0.1:{world.port}"], context), timing
+            )
+            await stack.enter_async_context(host.engine)
+            stack.push_async_callback(host.stop)
+            if start:
+                await host.start()
+                await until(lambda: host.agent.inventory.connected and host.agent.link.synced)
+            return host
+
+        yield make
+
+
+@pytest.fixture
+async def h1(make_host):
+    return await make_host("h1")
+
+
+@pytest.fixture
+async def h2(make_host):
+    return await make_host("h2")
+
+
+async def until(condition, seconds=5.0):
+    """Return the condition's value (it may be async) as soon as it is true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            value = condition()
+            if asyncio.iscoroutine(value):
+                value = await value
+            if value:
+                return value
+            await asyncio.sleep(0.005)  # between two looks
+
+
+@pytest.fixture(name="until")
+def until_fixture():
+    return until
