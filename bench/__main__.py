@@ -1,0 +1,85 @@
+"""make bench: the controller alone, then networks on real engines beside their peers.
+
+python -m bench [--only controller|attach|traffic] [--rounds N] [-o table|json] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import attach, controller, peers, table, traffic
+from bench.table import Figure
+from socketplane.lab import build, labs
+
+NAME = "bench"
+CHECKOUT = Path(__file__).resolve().parent.parent
+REPORT = CHECKOUT / "docs" / "benchmarks.md"
+GHOSTS = 990
+
+
+def main() -> None:
+    """Run what was asked for and print it."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure SocketPlane beside its peers.")
+    parser.add_argument("--only", choices=("controller", "attach", "traffic"))
+    parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(CHECKOUT)}")
+    options = parser.parse_args()
+    sections: dict[str, Sequence[Figure]] = {}
+    if options.only in (None, "controller"):
+        sections["Controller, real ovsdb-servers, no switch"] = _controller()
+    if options.only in (None, "attach", "traffic"):
+        sections |= asyncio.run(_on_engines(options.only, options.rounds))
+    text = "\n".join(table.show(title, figures) for title, figures in sections.items())
+    sys.stdout.write(table.as_json(sections) + "\n" if options.output == "json" else text)
+    if options.write:
+        REPORT.write_text(_report(text))
+
+
+def _controller() -> list[Figure]:
+    """Run it as a process of its own: this one's memory and event loop stay out of it."""
+    done = subprocess.run([sys.executable, "-m", "bench.controller", "-o", "json"], check=True, stdout=subprocess.PIPE)
+    measured = json.loads(done.stdout)
+    rows = ((key, text.format(bulk=controller.BULK, present="10,000"), goal) for key, text, goal in controller.ROWS)
+    return [Figure(text, "", (float(measured[key]),), goal=goal) for key, text, goal in rows]
+
+
+async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figure]]:
+    """Measure on a lab of two hosts, which is removed afterwards."""
+    sections: dict[str, Sequence[Figure]] = {}
+    lab = await build.up(NAME, 2, say=lambda line: print(line, file=sys.stderr))
+    try:
+        ready = await peers.prepare(lab)
+        if only in (None, "traffic"):
+            sections["Traffic"] = await traffic.measure(ready)
+        if only in (None, "attach"):
+            figures = await attach.measure(ready, "10 ports", rounds)
+            command = f"cd {CHECKOUT} && exec python -m bench.ghosts {peers.OURS} {GHOSTS}"
+            await ready.near.run("sh", "-c", command, timeout=120)
+            figures += await attach.measure(ready, "1,000 ports", rounds)
+            sections["docker run -d"] = figures
+    finally:
+        await asyncio.to_thread(labs.remove, NAME)
+    return sections
+
+
+def _report(text: str) -> str:
+    when = datetime.now(UTC).strftime("%Y-%m-%d")
+    return (
+        "# Benchmarks\n\n"
+        f"Written by `make bench ARGS=--write` on {when}, Linux {platform.release()}, {platform.machine()}. "
+        "Runs are interleaved and medians quoted; a ratio is to the peer's median in the same run. Absolute figures vary "
+        "from run to run and machine to machine; ratios are what to compare.\n\n" + text
+    )
+
+
+if __name__ == "__main__":
+    main()

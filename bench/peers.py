@@ -1,0 +1,49 @@
+"""The networks that are compared, on one lab: none, a user-defined bridge, Swarm's overlay, and ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from socketplane.lab.labs import Lab
+from socketplane.lab.machine import Machine
+
+BRIDGE, OVERLAY, OURS = "bench-bridge", "bench-overlay", "bench-ours"
+PATIENCE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Two hosts of a lab that have all the networks."""
+
+    near: Machine
+    far: Machine
+    datapath: str
+
+
+async def prepare(lab: Lab) -> Peers:
+    """Make the networks on the lab's first two hosts; Swarm's managers and data use the underlay as ours do."""
+    near, far = lab.hosts[:2]
+    await near.run("docker", "network", "create", BRIDGE)
+    await near.run("docker", "swarm", "init", "--advertise-addr", str(near.underlay), timeout=60)
+    token = (await near.run("docker", "swarm", "join-token", "-q", "worker")).out.strip()
+    await far.run("docker", "swarm", "join", "--token", token, f"{near.underlay}:2377", timeout=60)
+    await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY)
+    await near.run("socketplane", "network", "create", OURS)
+    await _known(far, OURS)
+    status = json.loads((await near.run("socketplane", "status", "-o", "json")).out)
+    datapaths = {host["report"]["datapath"] for host in status["hosts"] if host.get("report")}
+    return Peers(near, far, ", ".join(sorted(datapaths)))
+
+
+async def _known(machine: Machine, network: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await machine.run("docker", "network", "inspect", network, check=False)).code:
+            await asyncio.sleep(0.1)
+
+
+async def address(machine: Machine, container: str, network: str) -> str:
+    """Return a container's address on a network."""
+    template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
+    return (await machine.run("docker", "inspect", "-f", template, container)).out.strip()
