@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from socketplane.errors import NotFound, SocketPlaneError
 from socketplane.lab import build, labs, shell
+from socketplane.lab.images import IMAGE
 from socketplane.lab.labs import Lab, names
 from socketplane.lab.say import Say
 
 DEFAULT = "lab"
 """The name of the lab where none is given."""
-__all__ = ["DEFAULT", "down", "execute", "first", "listing", "names", "next_steps", "up"]
+__all__ = ["DEFAULT", "down", "execute", "first", "inside", "listing", "names", "next_steps", "removal", "up"]
 
 
 def up(name: str, hosts: int, *, bare: bool, datapath: str, say: Say) -> Lab:
@@ -61,19 +64,40 @@ def listing() -> list[dict[str, Any]]:
 
 
 def next_steps(lab: Lab) -> list[str]:
-    """Return what a person may type next."""
-    option = "" if lab.name == DEFAULT else f" --name {lab.name}"
-    enter = f"socketplane lab exec{option}"
-    last = lab.hosts[-1].name
-    tries = [
-        f"{enter} h1 -- socketplane status",
-        f"{enter} h1 -- socketplane network create web",
-        f"{enter} h1 -- docker run -d --name a --network web socketplane/lab httpd -f -h /www",
-        f"{enter} {last} -- docker run --rm --network web socketplane/lab curl -s ADDRESS-OF-a",
-    ]
+    """Return what a person may type next, as root."""
     if lab.bare:
-        tries = [f"{enter} h1 -- bash"]
-    return ["Try:", *(f"  {line}" for line in tries), "Remove it:", f"  socketplane lab down{option}"]
+        tries = [f"{inside(lab, 'h1')} bash"]
+    else:
+        tries = [
+            f"{inside(lab, 'h1')} socketplane status",
+            f"{inside(lab, 'h1')} socketplane network create web",
+            f"{inside(lab, 'h1')} docker run -d --name hello --network web {IMAGE} httpd -f -h /www",
+            f"{inside(lab, lab.hosts[-1].name)} docker run --rm --network web {IMAGE} curl -s ADDRESS",
+        ]
+    return ["Try:", *(f"  {line}" for line in tries), "Remove it:", f"  {removal(lab)}"]
+
+
+def inside(lab: Lab, host: str) -> str:
+    """Return the words that a person types before a command for one of the lab's hosts."""
+    return f"{_program()} lab exec{_option(lab)} {host} --"
+
+
+def removal(lab: Lab) -> str:
+    """Return the command that removes the lab."""
+    return f"{_program()} lab down{_option(lab)}"
+
+
+def _option(lab: Lab) -> str:
+    return "" if lab.name == DEFAULT else f" --name {lab.name}"
+
+
+def _program() -> str:
+    """Return how our command is called from here."""
+    own = Path(sys.prefix) / "bin/socketplane"
+    found = shutil.which("socketplane")
+    if found and Path(found).resolve() == own.resolve():
+        return "socketplane"
+    return str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own)
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:

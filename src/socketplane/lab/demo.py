@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -63,6 +62,7 @@ class Demo:
         self.lab = lab
         self.console = console
         self.first = lab.hosts[0]
+        self.containers: list[Container] = []
 
     async def tell(self) -> bool:
         """Tell it; return whether every connection went as expected."""
@@ -70,14 +70,14 @@ class Demo:
         self._title("A network on every host, and an application spread over them")
         await self._type(self.first, "socketplane", "network", "create", NETWORK)
         await self._everywhere()
-        containers = await self._start()
-        free = dict.fromkeys(_pairs(containers), True)
-        good = await self._compare("Without a policy: everybody reaches everybody", containers, free)
+        self.containers = await self._start()
+        free = dict.fromkeys(self._pairs(), True)
+        good = await self._compare("Without a policy: everybody reaches everybody", free)
         self._title("The policy: web may use app:8080, app may use db:5432, and that is all")
         policy = await asyncio.to_thread(POLICY.read_text)
         await self._type(self.first, "socketplane", "policy", "apply", "-f", "-", stdin=policy, source=POLICY)
         cut = {(src, dst, port): (_role(src), _role(dst), port) in ALLOWED for src, dst, port in free}
-        good &= await self._compare("With the policy", containers, cut)
+        good &= await self._compare("With the policy", cut)
         good &= await self._explain()
         return good
 
@@ -113,17 +113,18 @@ class Demo:
         lookups = (probe.container(self.lab.machine(each.host), each.name, NETWORK) for each in APPLICATION)
         return list(await asyncio.gather(*lookups))
 
-    async def _compare(self, title: str, containers: Sequence[Container], expected: Reached) -> bool:
+    async def _compare(self, title: str, expected: Reached) -> bool:
         """Try all connections, again while other hosts may still lag, and show them beside what is expected."""
         self._title(title)
         begin = time.monotonic()
         while True:
-            seen = await probe.matrix(containers, PORTS, wait=WAIT)
+            seen = await probe.matrix(self.containers, PORTS, wait=WAIT)
             observed = {key: outcome is Outcome.OPEN for key, outcome in seen.items()}
             if observed == expected or time.monotonic() - begin > SETTLE:
                 break
+        names = [each.name for each in self.containers]
         for port in PORTS:
-            self.console.print(demo_matrix.show([one.name for one in containers], port, expected, observed))
+            self.console.print(demo_matrix.show(names, port, expected, observed))
         return self._judge(seen, observed, expected)
 
     def _judge(self, seen: Mapping[tuple[str, str, int], Outcome], observed: Reached, expected: Reached) -> bool:
@@ -140,6 +141,10 @@ class Demo:
         allowed = await self._type(self.first, "socketplane", "explain", "web1", "app1:8080", codes=(0, 3))
         denied = await self._type(self.first, "socketplane", "explain", "web1", "db1:5432", codes=(0, 3))
         return (allowed, denied) == (0, 3)
+
+    def _pairs(self) -> list[tuple[str, str, int]]:
+        names = [each.name for each in self.containers]
+        return [(src, dst, port) for src in names for dst in names for port in PORTS if src != dst]
 
     def _title(self, text: str) -> None:
         self.console.print()
@@ -166,11 +171,6 @@ class Demo:
         return done.code
 
 
-def _pairs(containers: Sequence[Container]) -> list[tuple[str, str, int]]:
-    names = [each.name for each in containers]
-    return [(src, dst, port) for src in names for dst in names for port in PORTS if src != dst]
-
-
 def _role(name: str) -> str:
     return name.rstrip("0123456789")
 
@@ -189,22 +189,23 @@ def _lab(name: str, console: Console) -> Lab:
     return command.up(name, 3, bare=False, datapath="auto", say=lambda step: console.print(Text(f"    {step}")))
 
 
-def _go_on(lab: Lab, console: Console) -> None:
-    program = "socketplane" if shutil.which("socketplane") else str(Path(sys.prefix) / "bin/socketplane")
-    option = "" if lab.name == command.DEFAULT else f" --name {lab.name}"
-    inside = f"{program} lab exec{option}"
+def _go_on(lab: Lab, console: Console, containers: Sequence[Container]) -> None:
+    addresses = {each.name: each.address for each in containers}
+    h1, h2 = (command.inside(lab, host) for host in ("h1", "h2"))
+    curl = "docker exec web1 curl -sS -m 3"
     console.print()
     console.print(Text("The lab is still up. Go on, as root:", style="bold"))
     for line in (
-        f"{inside} h2 -- docker ps",
-        f"{inside} h1 -- socketplane status",
-        f"{inside} h1 -- socketplane endpoint ls",
-        f"{inside} h1 -- docker exec web1 curl -s http://ADDRESS:8080",
-        f"{inside} h1 -- bash",
+        f"{h2} docker ps",
+        f"{h1} socketplane status",
+        f"{h1} socketplane endpoint ls -l role=web",
+        f"{h1} {curl} http://{addresses['app1']}:8080    # app1: allowed",
+        f"{h1} {curl} http://{addresses['db1']}:5432    # db1: cut",
+        f"{h1} bash",
     ):
         console.print(Text(f"    {line}"))
     console.print(Text("Remove it all:", style="bold"))
-    console.print(Text(f"    {program} lab down{option}"))
+    console.print(Text(f"    {command.removal(lab)}"))
 
 
 def main() -> int:
@@ -233,13 +234,14 @@ def main() -> int:
 def _run(name: str, console: Console, *, down: bool) -> int:
     begin = time.monotonic()
     lab = _lab(name, console)
-    good = asyncio.run(Demo(lab, console).tell())
+    demo = Demo(lab, console)
+    good = asyncio.run(demo.tell())
     console.print(f"\n({time.monotonic() - begin:.0f} s)")
     if down:
         command.down(name)
         console.print(f"Lab {name} is gone.")
     else:
-        _go_on(lab, console)
+        _go_on(lab, console, demo.containers)
     return 0 if good else 1
 
 
