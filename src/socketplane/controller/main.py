@@ -114,10 +114,12 @@ async def _turn(service: Service, settings: Settings) -> None:
                 service.active = None
 
 
-def _settings(paths: Paths) -> Settings:
+def _settings(paths: Paths, identity: HostIdentity) -> Settings:
+    own = (entry.rpartition(":") for entry in identity.controllers)
+    port = next((int(port) for host, _, port in own if host == str(identity.address)), REST_PORT)
     return Settings(
         unix=paths.controller_socket,
-        tcp=[("0.0.0.0", REST_PORT, server_context(paths.pki))],  # noqa: S104 - hosts reach it on the underlay, with TLS
+        tcp=[("0.0.0.0", port, server_context(paths.pki))],  # noqa: S104 - hosts reach it on the underlay, with TLS
         intent=f"unix:{paths.intent_socket}",
         northbound=f"unix:{paths.northbound_socket}",
     )
@@ -138,7 +140,7 @@ def main() -> None:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             service = Service(HostIdentity.load(paths.host_file), load_authority(paths.pki), time.time)
-            uvloop.run(_until_signal(service, _settings(paths)))
+            uvloop.run(_until_signal(service, _settings(paths, service.identity)))
     except SocketPlaneError as error:
         _log.error("controller.refused", reason=str(error))
         sys.exit(1)

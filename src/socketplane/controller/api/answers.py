@@ -37,6 +37,14 @@ async def body_of(request: Request, model: type[M]) -> M:
     return parsed
 
 
+def flag(request: Request, name: str) -> bool:
+    """Return a parameter that is true or false, and false where it is absent."""
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise InvalidInput("has to be true or false", field=name)
+    return text in ("true", "1")
+
+
 def invalid(errors: Sequence[ErrorDetails | Mapping[str, Any]]) -> InvalidInput:
     """Return what a caller is told of a body or parameter that does not fit: the first fault, and how many more."""
     first = errors[0]
@@ -65,9 +73,21 @@ def refuse_nul(value: Any, path: str = "") -> None:
             pass
 
 
+class Json(Response):
+    """A 200 with JSON; made faster than a Response is."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = content
+        self.raw_headers = [(b"content-length", str(len(content)).encode()), (b"content-type", b"application/json")]
+
+
 def answer(content: BaseModel) -> Response:
     """Return a value as JSON."""
-    return Response(content.model_dump_json(), media_type="application/json")
+    return Json(content.model_dump_json().encode())
 
 
 def error_answer(error: SocketPlaneError) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -13,18 +14,24 @@ from socketplane import __version__
 from socketplane.controller.api import cluster, endpoints, hosts, networks, policies
 from socketplane.controller.api.answers import error_answer, invalid
 from socketplane.controller.api.describe import BODIES, ERRORS
-from socketplane.controller.api.gate import Gate
+from socketplane.controller.api.gate import Gate, Handler
 from socketplane.controller.api.metrics import Metrics
 from socketplane.controller.service import Service
 from socketplane.errors import InvalidInput, NotFound, SocketPlaneError
 
 _METHOD_NOT_ALLOWED = 405
+BUSY: Mapping[tuple[str, str], Handler] = {
+    ("PUT", "/v1/endpoints/{endpoint}"): endpoints.put_endpoint,
+    ("DELETE", "/v1/endpoints/{endpoint}"): endpoints.remove_endpoint,
+    ("POST", "/v1/endpoints"): endpoints.bulk,
+    ("POST", "/v1/networks/{network}/leases"): networks.create_lease,
+}
 
 
 def make_app(service: Service) -> ASGIApp:
     """Return the ASGI app of a controller."""
     metrics = Metrics(service)
-    return Gate(make_routes(metrics), service, metrics.count)
+    return Gate(make_routes(metrics), service, metrics.count, BUSY)
 
 
 def make_routes(metrics: Metrics) -> FastAPI:

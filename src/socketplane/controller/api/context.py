@@ -17,13 +17,22 @@ from socketplane.transport.peer import Peer
 class Context:
     """One request's surroundings. `caller` is the host that asks, None for an administrator."""
 
-    __slots__ = ("active", "caller", "peer", "service")
+    __slots__ = ("_active", "caller", "peer", "service")
 
-    def __init__(self, service: Service, active: Active, peer: Peer, caller: Host | None) -> None:
+    def __init__(self, service: Service, active: Active | None, peer: Peer, caller: Host | None) -> None:
         self.service = service
-        self.active = active
+        self._active = active
         self.peer = peer
         self.caller = caller
+
+    @property
+    def active(self) -> Active:
+        """The active controller, the same for all of the request.
+
+        Raises:
+            Standby: this controller isn't active.
+        """
+        return self._active or self.service.require()
 
     @property
     def host(self) -> Host:

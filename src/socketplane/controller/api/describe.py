@@ -41,3 +41,12 @@ def body_is(model: type[BaseModel]) -> dict[str, Any]:
     BODIES[model.__name__] = model
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def query_is(name: str, kind: str, text: str) -> dict[str, Any]:
+    """Describe a parameter that a route reads itself."""
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": kind}},
+        ]
+    }

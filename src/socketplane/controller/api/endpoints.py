@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from socketplane import wire
-from socketplane.controller.api.answers import answer, body_of
+from socketplane.controller.api.answers import answer, body_of, flag
 from socketplane.controller.api.context import Context, Ctx, context_of
-from socketplane.controller.api.describe import Items, body_is
+from socketplane.controller.api.describe import Items, body_is, query_is
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import endpoints
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.types import Endpoint
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
-NO_CONTENT = Response(status_code=204)
+
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -33,15 +33,16 @@ async def put_endpoint(request: Request) -> Response:
     return answer(ctx.active.views.endpoint(endpoint))
 
 
-@router.delete("/{endpoint}", status_code=204)
-async def remove_endpoint(request: Request, release: Annotated[bool, Query()] = False) -> Response:
+@router.delete("/{endpoint}", status_code=204, openapi_extra=query_is("release", "boolean", "release its address too"))
+async def remove_endpoint(request: Request) -> Response:
     """Detach a container. It succeeds without the northbound too, which follows as soon as it answers."""
     ctx = context_of(request)
     key = id_of(request)
+    release = flag(request, "release")
     host = ctx.host
     await ctx.active.writer.submit(lambda draft: endpoints.remove(draft, key, host, release=release))
     await _written_if_reachable(ctx)
-    return NO_CONTENT
+    return Response(status_code=204)
 
 
 @router.post("", response_model=wire.EndpointBulkReply, openapi_extra=body_is(wire.EndpointBulk))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from socketplane.controller.api.answers import error_answer
 from socketplane.controller.api.context import Context
-from socketplane.controller.api.rights import Right, check, host_of, needed
+from socketplane.controller.api.rights import Right, check, find, host_of
 from socketplane.controller.service import Service
 from socketplane.errors import InvalidInput, SocketPlaneError
 from socketplane.transport.peer import ANONYMOUS, Peer
@@ -18,6 +20,9 @@ from socketplane.transport.peer import ANONYMOUS, Peer
 BODY_LIMIT = 4 * 1024 * 1024
 _log = structlog.get_logger()
 Count = Callable[[str, int], None]
+Handler = Callable[[Request], Awaitable[Response]]
+_WITHOUT_TURN = frozenset({"/v1/version", "/v1/ca"})
+"""What a controller answers that isn't active, too."""
 
 
 class TooLarge(InvalidInput):
@@ -27,10 +32,15 @@ class TooLarge(InvalidInput):
 
 
 class Gate:
-    """An ASGI app before the routes. `count` is told method and status of every answer."""
+    """An ASGI app before the routes. `count` is told method and status of every answer.
 
-    def __init__(self, app: ASGIApp, service: Service, count: Count) -> None:
+    `busy` are handlers by method and path (as in `rights`) that are called directly: the framework would take longer
+    than they do.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, count: Count, busy: Mapping[tuple[str, str], Handler]) -> None:
         self._app = app
+        self._busy = busy
         self._service = service
         self._count = count
 
@@ -48,8 +58,12 @@ class Gate:
             await send(message)
 
         try:
-            self._admit(scope)
-            await self._app(scope, _limited(scope, receive), note)
+            handler = self._admit(scope)
+            limited = _limited(scope, receive)
+            if handler is None:
+                await self._app(scope, limited, note)
+            else:
+                await (await handler(Request(scope, limited)))(scope, limited, note)
         except SocketPlaneError as error:
             if started:
                 raise
@@ -60,16 +74,22 @@ class Gate:
                 raise
             await error_answer(SocketPlaneError("internal error; the controller's log tells more"))(scope, receive, note)
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope) -> Handler | None:
+        """Check the caller's right; return the handler of a busy call, None for the others."""
         peer: Peer = scope.get("state", {}).get("peer", ANONYMOUS)
-        right = needed(scope["method"], scope["path"])
+        found = find(scope["method"], scope["path"])
+        right = found[0].right if found else Right.MEMBER
         check(right, peer)
-        if scope["path"] in ("/v1/version", "/v1/ca"):
-            scope["socketplane"] = Context(self._service, None, peer, None)  # type: ignore[arg-type]
-            return
+        if scope["path"] in _WITHOUT_TURN:
+            scope["socketplane"] = Context(self._service, None, peer, None)
+            return None
         active = self._service.require()
         caller = None if right is Right.ANYONE else host_of(active.store.committed, peer)
         scope["socketplane"] = Context(self._service, active, peer, caller)
+        handler = self._busy.get((found[0].method, found[0].path)) if found else None
+        if handler is not None and found is not None:
+            scope["path_params"] = found[1]
+        return handler
 
 
 def _limited(scope: Scope, receive: Receive) -> Callable[[], Awaitable[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import Enum
 
 from socketplane.controller.intent import Intent
@@ -22,57 +23,70 @@ class Right(Enum):
 
 
 _TABLE = """
-PUT    /v1/endpoints/*             HOST
-DELETE /v1/endpoints/*             HOST
-POST   /v1/endpoints               HOST
-POST   /v1/networks/*/leases       HOST
-DELETE /v1/networks/*/leases/*     HOST
-PUT    /v1/hosts/*/report          HOST
-GET    /v1/endpoints               MEMBER
-GET    /v1/endpoints/*             MEMBER
-GET    /v1/networks                MEMBER
-GET    /v1/networks/*              MEMBER
-POST   /v1/networks                MEMBER
-PATCH  /v1/networks/*              MEMBER
-DELETE /v1/networks/*              MEMBER
-GET    /v1/leases                  MEMBER
-GET    /v1/hosts                   MEMBER
-GET    /v1/hosts/*                 MEMBER
-PUT    /v1/hosts/*                 ADMIN
-PATCH  /v1/hosts/*                 ADMIN
-DELETE /v1/hosts/*                 MEMBER
-GET    /v1/policies                MEMBER
-GET    /v1/policies/*/*            MEMBER
-POST   /v1/policies                ADMIN
-DELETE /v1/policies/*/*            ADMIN
-GET    /v1/explain                 MEMBER
-GET    /v1/status                  MEMBER
-GET    /v1/watch                   MEMBER
-GET    /v1/tokens                  ADMIN
-POST   /v1/tokens                  ADMIN
-DELETE /v1/tokens/*                ADMIN
-GET    /metrics                    MEMBER
-GET    /openapi.json               MEMBER
-GET    /v1/version                 ANYONE
-GET    /v1/ca                      ANYONE
-POST   /v1/join                    ANYONE
+PUT    /v1/endpoints/{endpoint}                HOST
+POST   /v1/networks/{network}/leases           HOST
+DELETE /v1/endpoints/{endpoint}                HOST
+POST   /v1/endpoints                           HOST
+DELETE /v1/networks/{network}/leases/{address} HOST
+PUT    /v1/hosts/{name}/report                 HOST
+GET    /v1/endpoints                           MEMBER
+GET    /v1/endpoints/{endpoint}                MEMBER
+GET    /v1/networks                            MEMBER
+GET    /v1/networks/{network}                  MEMBER
+POST   /v1/networks                            MEMBER
+PATCH  /v1/networks/{network}                  MEMBER
+DELETE /v1/networks/{network}                  MEMBER
+GET    /v1/leases                              MEMBER
+GET    /v1/hosts                               MEMBER
+GET    /v1/hosts/{name}                        MEMBER
+PUT    /v1/hosts/{name}                        ADMIN
+PATCH  /v1/hosts/{name}                        ADMIN
+DELETE /v1/hosts/{name}                        MEMBER
+GET    /v1/policies                            MEMBER
+GET    /v1/policies/{network}/{name}           MEMBER
+POST   /v1/policies                            ADMIN
+DELETE /v1/policies/{network}/{name}           ADMIN
+GET    /v1/explain                             MEMBER
+GET    /v1/status                              MEMBER
+GET    /v1/watch                               MEMBER
+GET    /v1/tokens                              ADMIN
+POST   /v1/tokens                              ADMIN
+DELETE /v1/tokens/{token}                      ADMIN
+GET    /metrics                                MEMBER
+GET    /openapi.json                           MEMBER
+GET    /v1/version                             ANYONE
+GET    /v1/ca                                  ANYONE
+POST   /v1/join                                ANYONE
 """
 
 
-def _rule(line: str) -> tuple[str, re.Pattern[str], Right]:
-    method, path, right = line.split()
-    return method, re.compile(re.escape(path).replace(r"\*", "[^/]+")), Right[right]
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One call: what it needs, and how its path looks."""
+
+    method: str
+    path: str
+    right: Right
+    pattern: re.Pattern[str]
+
+    @staticmethod
+    def parse(line: str) -> Rule:
+        """Read a line of the table."""
+        method, path, right = line.split()
+        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path.replace(".", r"\."))
+        return Rule(method, path, Right[right], re.compile(pattern))
 
 
-RULES = [_rule(line) for line in _TABLE.strip().splitlines()]
+RULES = [Rule.parse(line) for line in _TABLE.strip().splitlines()]
+"""The busy ones first."""
 
 
-def needed(method: str, path: str) -> Right:
-    """Return what a call needs. What isn't listed needs a member, who is then told that it does not exist."""
-    for listed, pattern, right in RULES:
-        if listed == method and pattern.fullmatch(path):
-            return right
-    return Right.MEMBER
+def find(method: str, path: str) -> tuple[Rule, dict[str, str]] | None:
+    """Return the rule for a call and the variable parts of its path; None for what isn't there."""
+    for rule in RULES:
+        if rule.method == method and (match := rule.pattern.fullmatch(path)):
+            return rule, match.groupdict()
+    return None
 
 
 def check(right: Right, peer: Peer) -> None:

@@ -1,0 +1,5 @@
+"""`python -m socketplane.controller`."""
+
+from socketplane.controller.main import main
+
+main()
