@@ -50,7 +50,7 @@ async def settle(client: Client, report: list[list[RowChange]]) -> dict[str | No
     await client.wait_connected(10)
     await client.transact(comment("all that came before this has been reported"))
     (changes,) = report
-    return {c.old and c.old["name"]: c.new and c.new["name"] for c in changes}
+    return {c.old["name"] if c.old else None: c.new["name"] if c.new else None for c in changes}
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -35,7 +35,8 @@ class OvsdbServer:
 
     `schema` is a schema file or a schema as a dict. With `cluster` the database is a RAFT cluster of this server, or
     with `join` (another server's `raft`) joins that one's. `tls` (key, certificate, CA) makes `ssl_remote` available;
-    `tcp_remote` always is. `wrap` is put before the server's command line. Data survive stop() and kill().
+    `tcp_remote` always is. `wrap` is put before the server's command line (without the database's file, if not
+    `names_database`). Data survive stop() and kill().
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class OvsdbServer:
         join: str | None = None,
         tls: tuple[Path, Path, Path] | None = None,
         wrap: Sequence[str] = (),
+        names_database: bool = True,
         arguments: Sequence[str] = (),
     ) -> None:
         self._schema = schema
@@ -55,6 +57,7 @@ class OvsdbServer:
         self._join = join
         self._tls = tls
         self._wrap = wrap
+        self._names_database = names_database
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
         self.socket = directory / "db.sock"
@@ -113,7 +116,7 @@ class OvsdbServer:
             *(f"--remote={remote}" for remote in remotes),
             *tls,
             *self._arguments,
-            str(self.database),
+            *([str(self.database)] if self._names_database else []),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

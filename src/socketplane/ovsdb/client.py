@@ -48,7 +48,7 @@ class Client:
         tls: Tls | None = None,
         leader_only: bool = False,
         probe_interval: float = 5.0,
-        connect_timeout: float = 5.0,
+        connect_timeout: float = 10.0,
         backoff: Backoff | None = None,
         random: Callable[[], float] = random_module.random,
     ) -> None:
@@ -203,6 +203,8 @@ class Client:
         session = self._session
         if session is None or self._locks.get(lock.name) is not lock:
             raise NotConnected("a lock can be stolen only while connected, and before its release")
+        if lock.held:
+            return
         session.leave_lock(lock)  # the server wants the old request to be taken back first
         await session.ask_lock(lock, "steal")
 
@@ -245,6 +247,7 @@ class Client:
             self._schema, self._schema_wire = session.schema, session.schema_wire
             self._session = session
             await session.resume()
+            session.connection.check()
             self._connection = session.connection
             self._connected.set()
             connected = True
@@ -252,8 +255,12 @@ class Client:
             reason = await session.connection.closed()
         except (OSError, OvsdbError) as error:
             reason = error
+        except Exception as error:
+            logger.exception("%s: a fault with %s", self.database, remote)
+            reason = error
         finally:
             await session.close(reason or NotConnected("the client is closed"))
+            self._lost()
         if connected:
             logger.warning("%s: lost %s: %s", self.database, remote, reason)
         else:

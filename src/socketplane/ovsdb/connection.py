@@ -82,13 +82,17 @@ class Connection(asyncio.Protocol):
 
     def start(self, method: str, params: list[Any], handler: Handler | None = None) -> tuple[int, asyncio.Future[Any]]:
         """Send a request; return its id and the future of its result."""
-        if self._reason is not None or self._transport is None:
-            raise NotConnected(str(self._reason or "not connected"))
+        self.check()
         self._next_id = request_id = self._next_id + 1
         self._send({"method": method, "params": params, "id": request_id})
         future: asyncio.Future[Any] = self._loop.create_future()
         self._pending[request_id] = (method, future, handler)
         return request_id, future
+
+    def check(self) -> None:
+        """Raise NotConnected if the connection has ended."""
+        if self._reason is not None or self._transport is None:
+            raise NotConnected(str(self._reason or "not connected"))
 
     @property
     def is_writable(self) -> bool:

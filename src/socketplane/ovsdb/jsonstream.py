@@ -1,20 +1,26 @@
 """JSON objects out of a byte stream, written one after the other with nothing in between.
 
-The cost is linear in the bytes, however they are cut, and next to nothing is done per byte in Python: outside of
-strings, `}{` can only be the border of two objects, so borders are searched for, and between them only the balance
-of braces is kept. An object is parsed once, when it is complete.
+The cost is linear in the bytes, however they are cut and whatever they are, and nothing is done per byte or string in
+Python: outside of strings, `}{` can only be the border of two objects, so borders are searched for, and between them
+only the balance of braces is kept. An object is parsed once, when it is complete.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from socketplane.ovsdb.errors import ProtocolError
 
-_BORDER = re.compile(rb"\}[ \t\r\n]*(?=\{)")
+_MAYBE_BORDER = re.compile(rb"\}[ \t\r\n]*\{")
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*"', re.DOTALL)
+_TO_BORDER = re.compile(
+    rb'(?:[^"}]++|"(?:[^"\\]++|\\.)*"|\}(?![ \t\r\n]*+\{))*\}[ \t\r\n]*+(?=\{)',
+    re.DOTALL,
+)
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _IRRELEVANT = bytes(set(range(256)) - set(b'"{}'))
 _BLANK = b" \t\r\n"
@@ -39,11 +45,23 @@ class JsonStream:
         if not data:
             return messages
         start = 0
-        for border in _BORDER.finditer(data):
-            self._take(data[start : border.end()], messages)
-            start = border.end()
+        for end in self._borders(data) if _MAYBE_BORDER.search(data) else ():
+            self._take(data[start:end], messages)
+            start = end
         self._take(data[start:] if start else data, messages)
         return messages
+
+    def _borders(self, data: bytes) -> Iterator[int]:
+        """Find where objects end and another begins, outside of strings."""
+        position = 0
+        if self._in_string:
+            rest = _STRING_REST.match(data, 1 if self._escaped else 0)
+            if rest is None:
+                return
+            position = rest.end()
+        while border := _TO_BORDER.match(data, position):
+            position = border.end()
+            yield position
 
     def _take(self, piece: bytes, messages: list[dict[str, Any]]) -> None:
         if not self._pieces:
@@ -73,8 +91,8 @@ class JsonStream:
         # Two quotes side by side leave inside and outside as they were, so most strings fall away here.
         marks = piece.translate(None, _IRRELEVANT).replace(b'""', b"")
         parts = marks.split(b'"')
-        for part in parts[1 if self._in_string else 0 :: 2]:
-            self._depth += part.count(b"{") - part.count(b"}")
+        outside = b"".join(parts[1 if self._in_string else 0 :: 2])
+        self._depth += outside.count(b"{") - outside.count(b"}")
         if len(parts) % 2 == 0:
             self._in_string = not self._in_string
 

@@ -40,6 +40,7 @@ class Session:
         self._leader_only = leader_only
         self._status = server_status.ServerStatus(database, leader_only=leader_only)
         self._asked: set[str] = set()
+        self._queued: dict[str, Lock] = {}  # locks whose request the server has answered
 
     async def open(self, remote: Remote, tls: Tls | None, probe_interval: float) -> None:
         """Connect. Raises OSError."""
@@ -102,6 +103,7 @@ class Session:
         """Ask for a lock, or steal it."""
 
         def granted(result: Any) -> None:
+            self._queued[lock.name] = lock
             if self._locks.get(lock.name) is lock:
                 lock.set_held(result.get("locked") is True)
 
@@ -127,8 +129,8 @@ class Session:
             if monitor is not None:  # else one that was cancelled a moment ago
                 monitor.update(method, params)
         elif method in ("locked", "stolen"):
-            lock = self._locks.get(name) if isinstance(name, str) else None
-            if lock is not None:
+            lock = self._queued.get(name) if isinstance(name, str) else None
+            if lock is not None and lock is self._locks.get(lock.name):  # else it is about one released since
                 lock.set_held(method == "locked")
         elif method == "update":
             if len(params) != 2:

@@ -164,7 +164,8 @@ def _failure(operations: Sequence[Operation], index: int, outcome: Wire) -> Tran
         where = " ".join(
             [f"operation {index}:", type(operation).__name__.lower(), *(str(n) for n in names if n is not None)]
         )
-    return transaction_failed(index, str(outcome["error"]), str(outcome.get("details", "")), where)
+    details = ": ".join(str(outcome[name]) for name in ("details", "io-error") if name in outcome)
+    return transaction_failed(index, str(outcome["error"]), details, where)
 
 
 def _decode_result(schema: Schema, operation: Operation, outcome: Wire) -> Result:
