@@ -144,7 +144,7 @@ async def test_ovn_does_what_the_verdict_says(tmp_path: Path) -> None:
 
 async def test_another_host_is_judged_by_policy(tmp_path: Path) -> None:
     cluster = Cluster(small_cluster())
-    group = identity(CLUSTER.id, "Port_Group", names.ENDPOINTS_GROUP)
+    group = identity(CLUSTER.id, "Port_Group", names.ROUTED_GROUP)
     # ovn-trace takes every host for the container's own: without these the packet comes from another.
     desired = cluster.compiler.desired
     for owner in cluster.hosts:
@@ -189,5 +189,5 @@ async def test_changes_arrive_as_differences(tmp_path: Path) -> None:
         await step(*[thing for thing in intent if not isinstance(thing, Host)], client, server, gone=True)
         switches = {row["name"] for row in ovn.replica["Logical_Switch"].values()}
         assert switches == {names.HOSTS_SWITCH}
-        assert {row["name"] for row in ovn.replica["Port_Group"].values()} == {names.ENDPOINTS_GROUP}
+        assert {row["name"] for row in ovn.replica["Port_Group"].values()} == {names.ROUTED_GROUP}
         assert ovn.errors() == []

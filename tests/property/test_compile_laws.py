@@ -99,7 +99,7 @@ def _add_foreign(northbound: Northbound) -> None:
 
 
 def _foreign(northbound: Northbound) -> object:
-    groups = [row for row in northbound["Port_Group"].values() if row["name"] == "sp_endpoints"]
+    groups = [row for row in northbound["Port_Group"].values() if row["name"] == "sp_routed"]
     kept = [(FOREIGN_PORT in row["ports"], FOREIGN_ACL in row["acls"], row["external_ids"].get("note")) for row in groups]
     rows = [
         northbound["Logical_Switch_Port"].get(FOREIGN_PORT),

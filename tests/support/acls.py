@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
+from uuid import UUID
 
 from socketplane.compile import Desired
 from socketplane.compile.names import endpoint_port, host_port
@@ -27,30 +28,39 @@ class Packet:
 
 
 class Acls:
-    """The ACLs and port groups of compiled rows."""
+    """The ACLs and port groups of compiled rows. An ACL holds on every switch that has a port of its group."""
 
     def __init__(self, desired: Desired) -> None:
         rows = {key.uuid: row for key, row in desired.rows.items()}
         self._groups: dict[str, set[str]] = {}
         self._addresses: dict[str, set[IPv4Address]] = {}
-        self._acls: list[Any] = []
+        self._acls: list[tuple[str, Any]] = []
+        switches: dict[str, UUID] = {}
         for key, row in desired.rows.items():
             if key.table == "Port_Group":
                 self._groups[row["name"]] = set()
                 self._addresses[row["name"]] = set()
         for edge in desired.edges:
+            if edge.table == "Logical_Switch":
+                switches[rows[edge.child]["name"]] = edge.parent
             if edge.table != "Port_Group":
                 continue
             group = rows[edge.parent]["name"]
             if edge.column == "acls":
-                self._acls.append(rows[edge.child])
+                self._acls.append((group, rows[edge.child]))
             else:
                 self._groups[group].add(rows[edge.child]["name"])
-                self._addresses[group] |= {IPv4Address(text.split()[1]) for text in rows[edge.child]["addresses"]}
+                self._addresses[group] |= {
+                    IPv4Address(text.split()[1]) for text in rows[edge.child]["addresses"] if " " in text
+                }
+        self._switch_of = switches
+        self._switches = {group: {switches[port] for port in ports} for group, ports in self._groups.items()}
 
     def judge(self, stage: str, port: str, packet: Packet, host: str) -> tuple[bool, set[str]]:
         """Return whether a port's ACLs of a stage let a packet through, and the names of those that decide."""
-        found = [a for a in self._acls if a["direction"] == stage and self._matches(a["match"], stage, port, packet, host)]
+        switch = self._switch_of[port]
+        here = [acl for group, acl in self._acls if acl["direction"] == stage and switch in self._switches[group]]
+        found = [acl for acl in here if self._matches(acl["match"], stage, port, packet, host)]
         if not found:
             return True, set()
         top = max(acl["priority"] for acl in found)

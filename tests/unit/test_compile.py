@@ -53,7 +53,7 @@ def test_an_endpoint_is_a_port_with_its_place_and_chassis() -> None:
     port = rows(compiler, "Logical_Switch_Port")[f"sp-{FRONT.id}"]
     assert port["addresses"] == port["port_security"] == {"02:53:0a:c0:00:03 10.192.0.3"}
     assert port["options"] == {"requested-chassis": "chassis-1", "iface-id-ver": FRONT.id}
-    assert groups_of(compiler, f"sp-{FRONT.id}") == {"sp_endpoints", f"sp_n_{WEB.id.hex}"}
+    assert groups_of(compiler, f"sp-{FRONT.id}") == {f"sp_n_{WEB.id.hex}"}
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -103,8 +103,8 @@ def test_every_connection_is_tracked_from_the_first_packet_on() -> None:
     base = {row["match"]: row["action"] for row in acls(compiler) if row["name"] == "base"}
     group = names.network_group(WEB.id)
     assert base == {
-        "inport == @sp_endpoints && ip": "allow-related",
-        "outport == @sp_endpoints && ip4.src == 169.254.192.0/20": "allow-related",
+        f"inport == @{group} && ip": "allow-related",
+        "ip4.src == 169.254.192.0/20": "allow-related",
         f"outport == @{group} && ip4.src == 10.192.0.0/22": "allow-related",
     }
 
@@ -136,7 +136,8 @@ def test_a_rule_for_anyone(ports: tuple[Port, ...] | None, match: str) -> None:
 def test_only_drops_log_and_only_what_logs_names_the_meter() -> None:
     for row in acls(compiled(*small_cluster())):
         assert row["log"] == (row["action"] == "drop")
-        assert (row["meter"], row["severity"]) == (("sp-drops", "info") if row["log"] else (None, None))
+        meter = "sp-isolation" if row["name"] == "isolation" else "sp-drops"
+        assert (row["meter"], row["severity"]) == ((meter, "info") if row["log"] else (None, None))
         assert row["match"].endswith(" && ip") or not row["log"]
 
 
@@ -165,7 +166,7 @@ def test_segments_live_as_long_as_a_policy_uses_them() -> None:
     compiler.remove(two)
     compiler.flush()
     assert group not in rows(compiler, "Port_Group")
-    assert groups_of(compiler, f"sp-{FRONT.id}") == {"sp_endpoints", f"sp_n_{WEB.id.hex}"}
+    assert groups_of(compiler, f"sp-{FRONT.id}") == {f"sp_n_{WEB.id.hex}"}
 
 
 def test_a_policy_waits_for_a_network_of_its_name() -> None:
@@ -174,7 +175,7 @@ def test_a_policy_waits_for_a_network_of_its_name() -> None:
     compiler = compiled(H1, pending, FRONT, labelled)
     assert not [row for row in acls(compiler) if row["name"].startswith("d")]
     change(compiler, WEB)
-    assert len(groups_of(compiler, f"sp-{FRONT.id}")) == 3
+    assert len(groups_of(compiler, f"sp-{FRONT.id}")) == 2
     assert [row["name"] for row in acls(compiler) if row["name"].startswith("d")] == ["d1.ingress"]
     change(compiler, replace(WEB, name="other"))
     assert not [row for row in acls(compiler) if row["name"].startswith("d")]
@@ -202,7 +203,7 @@ def test_a_change_costs_its_own_size() -> None:
     compiler = compiled(H1, WEB, *(endpoint(n, WEB, H1, {"app": "web", "n": str(n)}) for n in range(1, 100)))
     change(compiler, *(policy(f"p{n}", n, selector(n=str(n)), ingress=()) for n in range(1, 50)))
     difference = change(compiler, endpoint(100, WEB, H1, {"app": "web", "n": "7"}))
-    assert (len(difference.rows), len(difference.edges)) == (1, 4)
+    assert (len(difference.rows), len(difference.edges)) == (1, 3)
     assert not change(compiler, endpoint(100, WEB, H1, {"app": "web", "n": "7"}))
     relabelled = change(compiler, endpoint(100, WEB, H1, {"app": "web", "n": "8"}))
     assert (len(relabelled.rows), sorted(relabelled.edges.values())) == (0, [False, True])

@@ -37,9 +37,9 @@ def allow(direction: Direction, priority: int, match: str, *, name: str, label: 
     return _acl(direction, priority, match, "allow-related", name=name, label=label)
 
 
-def drop(direction: Direction, priority: int, match: str, *, name: str) -> dict[str, Value]:
-    """Return an ACL that drops and logs, each ACL with its own share of log lines."""
-    return {**_acl(direction, priority, match, "drop", name=name), "log": True, "severity": "info", "meter": names.METER}
+def drop(direction: Direction, priority: int, match: str, *, name: str, meter: str = names.METER) -> dict[str, Value]:
+    """Return an ACL that drops and logs."""
+    return {**_acl(direction, priority, match, "drop", name=name), "log": True, "severity": "info", "meter": meter}
 
 
 def _acl(direction: Direction, priority: int, match: str, action: str, *, name: str, label: int = 0) -> dict[str, Value]:

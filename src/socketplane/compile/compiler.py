@@ -46,7 +46,6 @@ class Compiler:
         self._segments = Segments(cluster.id)
         self._outputs: dict[Unit, Output] = {}
         self._dirty: dict[Unit, None] = {("cluster", ""): None}
-        self._endpoints_group = identity(cluster.id, "Port_Group", names.ENDPOINTS_GROUP)
 
     def put(self, thing: Intent) -> None:
         """Take in a value, new or changed. The same again costs nothing."""
@@ -239,7 +238,7 @@ class Compiler:
         network = self.index.networks.get(endpoint.network)
         if host is None or network is None:
             return
-        groups = [self._endpoints_group, self._group(names.network_group(network.id))]
+        groups = [self._group(names.network_group(network.id))]
         if endpoint.known:
             segments = self._segments.matching(network.id, effective_labels(endpoint, network.name))
             groups += [segment.group for segment in segments]

@@ -40,7 +40,7 @@ def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
     )
     output.edge("Logical_Router", identity(cluster.id, "Logical_Router", names.ROUTER), "policies", reroute)
     # The egress pipeline runs where the destination is: resident there means that the host is the container's own.
-    match = f"{acl.subject(Direction.INGRESS, names.ENDPOINTS_GROUP)} && ip4.src == {host.gateway} && {here}"
+    match = f"ip4.src == {host.gateway} && {here}"
     columns = acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, match, name="own-host")
-    group = identity(cluster.id, "Port_Group", names.ENDPOINTS_GROUP)
+    group = identity(cluster.id, "Port_Group", names.ROUTED_GROUP)
     output.edge("Port_Group", group, "acls", output.row("ACL", f"own-host/{host.name}", columns, notes))

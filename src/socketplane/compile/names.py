@@ -12,8 +12,10 @@ ROUTER = "sp-router"
 HOSTS_SWITCH = "sp-hosts"
 HOSTS_ROUTER_PORT = "rp-hosts"
 HOSTS_SWITCH_PORT = "nr-hosts"
-ENDPOINTS_GROUP = "sp_endpoints"
+ROUTED_GROUP = "sp_routed"
+"""Port group of the networks' ports to the router: its ACLs hold on the switches of all networks that are routed."""
 METER = "sp-drops"
+ISOLATION_METER = "sp-isolation"
 
 
 def switch(network: UUID) -> str:

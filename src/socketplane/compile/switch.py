@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from socketplane.compile import acl, names
 from socketplane.compile.router import join
-from socketplane.compile.rows import Output
-from socketplane.model.rules import unknown_id
+from socketplane.compile.rows import Output, identity
+from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.types import Direction, Network, mac_of
 
 
@@ -15,19 +15,36 @@ def compile_network(output: Output, network: Network, *, has_policy: bool) -> No
     notes = {"network": network.name or ""}
     switch = output.row("Logical_Switch", str(network.id), {"name": name}, notes)
     if not network.internal:
-        join(
+        port = join(
             output,
             switch=switch,
             ports=(names.router_port(network.id), names.router_switch_port(network.id)),
             mac=mac_of(network.gateway),
             address=f"{network.gateway}/{network.subnet.prefixlen}",
         )
-    group_name = names.network_group(network.id)
-    group = output.row("Port_Group", group_name, {"name": group_name}, notes)
-    inside = f"{acl.subject(Direction.INGRESS, group_name)} && ip4.src == {network.subnet}"
-    columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, inside, name="base")
-    output.edge("Port_Group", group, "acls", output.row("ACL", f"base/network/{network.id}", columns))
+        routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
+        output.edge("Port_Group", routed, "ports", port)
+    _defaults(output, network, notes)
     _unknown(output, network, notes, has_policy=has_policy)
+
+
+def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
+    """Free inside, nothing from other networks. Every connection is tracked from its first packet on.
+
+    Without the allowing ACLs the first policy would cut connections that it allows: their answers were untracked.
+    """
+    name = names.network_group(network.id)
+    group = output.row("Port_Group", name, {"name": name}, notes)
+    out, into = acl.subject(Direction.EGRESS, name), acl.subject(Direction.INGRESS, name)
+    acls = {
+        "out": acl.allow(Direction.EGRESS, acl.BASE_ALLOW, f"{out} && ip", name="base"),
+        "inside": acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"{into} && ip4.src == {network.subnet}", name="base"),
+        "isolation": acl.drop(
+            Direction.INGRESS, acl.BASE_DROP, f"{into} && ip", name=ISOLATION, meter=names.ISOLATION_METER
+        ),
+    }
+    for key, columns in acls.items():
+        output.edge("Port_Group", group, "acls", output.row("ACL", f"base/{key}/{network.id}", columns))
 
 
 def _unknown(output: Output, network: Network, notes: dict[str, str], *, has_policy: bool) -> None:
