@@ -71,4 +71,5 @@ def _describe(answer: dict[str, Any]) -> None:
         style="bold green" if allowed else "bold red",
     )
     for step in answer.get("steps", []):
-        out(f"  {clean(step)}")
+        if step != answer["reason"]:  # the last one is
+            out(f"  {clean(step)}")
