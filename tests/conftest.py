@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("socketplane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("socketplane")
 
 
 @pytest.fixture(autouse=True)
