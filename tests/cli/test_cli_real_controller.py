@@ -194,6 +194,16 @@ def test_status(world: World) -> None:
     assert [host["name"] for host in world.manager.json("host", "inspect", "h1", "h2")] == ["h1", "h2"]
 
 
+def test_a_host_that_is_gone(shop: World) -> None:
+    async def appear(made: support.Controller) -> None:
+        await made.admin.call("PUT", "/v1/hosts/h9", {"system_id": "system-h9", "address": "127.0.0.9"})
+
+    shop.run(appear)
+    assert shop.manager("host", "rm", "h9", "nobody", code=1).stdout == "h9\n"
+    assert "endpoint" in shop.manager("host", "rm", "h2", code=1).stderr
+    assert shop.manager("host", "ls", "-q").stdout.split() == ["h1", "h2"]
+
+
 def test_a_member_reads_and_is_sent_to_the_manager_for_the_rest(shop: World) -> None:
     cli = shop.member
     assert [row[1] for row in cli.columns("network", "ls")[1:]] == ["shop"]

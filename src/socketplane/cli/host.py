@@ -52,3 +52,14 @@ def ls(ctx: typer.Context, output: OutputOption = Output.TABLE, quiet: QuietOpti
 def inspect(ctx: typer.Context, hosts: Names, output: OutputOption = Output.JSON) -> None:
     """Show all that is known of hosts."""
     nouns.inspect(ctx, hosts, output, lambda session, name: [session.get(connect.path("hosts", name))])
+
+
+@app.command("rm", epilog=examples("socketplane host rm h3", "socketplane host rm h3 --force"))
+def rm(
+    ctx: typer.Context,
+    hosts: Names,
+    force: Annotated[bool, typer.Option("--force", help="Even with containers on our networks.")] = False,
+) -> None:
+    """Take hosts that are gone for good out of the cluster. On one that still runs, use `socketplane leave` there."""
+    flags = {"force": "true"} if force else {}
+    nouns.remove(ctx, hosts, lambda session, name: session.call("DELETE", connect.path("hosts", name), params=flags))
