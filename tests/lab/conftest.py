@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.lab.world import World
 
 from socketplane.errors import SocketPlaneError
 from socketplane.lab import Lab, build, labs, leftovers, names, remove
 from socketplane.lab.processes import process
+from support.world import World
 
 HOSTS = 3
 PREFIX = "test-"
 FAILED = pytest.StashKey[bool]()
+TOOK = pytest.StashKey[float]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,12 +51,20 @@ def lab_name() -> str:
 @pytest.fixture(scope="session")
 def lab(lab_name: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three hosts with SocketPlane on each, as `socketplane lab up` makes them."""
+    begin = time.monotonic()
     made = asyncio.run(build.up(lab_name, HOSTS, say=print))
+    request.session.stash[TOOK] = time.monotonic() - begin
     yield made
     if request.session.stash.get(FAILED, False):
         print(f"\nlogs of the lab's hosts: {labs.keep_logs(made)}")
     remove(lab_name)
     assert leftovers(lab_name) == []
+
+
+@pytest.fixture
+def took(lab: Lab, request: pytest.FixtureRequest) -> float:
+    """Seconds that the lab took to come up."""
+    return request.session.stash[TOOK]
 
 
 @pytest.fixture
