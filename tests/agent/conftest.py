@@ -144,9 +144,9 @@ class World:
         return {endpoint["name"]: endpoint for endpoint in await self.items("/v1/endpoints", **params)}
 
 
-@pytest.fixture
-def keys(tmp_path):
-    directory = tmp_path / "pki"
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("keys") / "pki"
     controller_keys.manager(directory)
     return directory
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -213,6 +214,4 @@ async def test_macs_follow_addresses(world, h1, until):
     await until(lambda: "web" in h1.engine.names())
     await h1.engine.run("a", "web")
     endpoint = (await world.endpoints())["a"]
-    from ipaddress import IPv4Address
-
     assert endpoint["mac"] == mac_of(IPv4Address(endpoint["address"]))

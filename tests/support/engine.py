@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -342,10 +342,8 @@ class Engine:
         await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address.split("/")[0]})
 
     async def _quietly(self, method: str, arguments: dict[str, Any]) -> None:
-        try:
+        with suppress(EngineError):  # dockerd logs it
             await self.plugin.call(method, arguments)
-        except EngineError:
-            pass  # dockerd logs it
 
     def net(self, name: str) -> Net:
         for net in self.networks.values():

@@ -93,8 +93,11 @@ class Adoption:
     async def rebuilt(self, network: DockerNetwork) -> NetworkRecord | None:
         """Record a Docker network of ours that we forgot; None where the cluster has no network for it."""
         found = await self._behind(network)
-        if found is None or self._state.by_network(found.id):
+        if found is None:
             return None
+        there = self._state.by_network(found.id)
+        if there is not None:  # recorded while we asked, or another Docker network has it already
+            return there if there.docker == network.id else None
         record = self._record(network.id, found, network.internal)
         self._state.changed()
         return record

@@ -1,0 +1,285 @@
+"""One network on all engines: made by the cluster, adopted from Docker, deleted, and clashing."""
+
+import asyncio
+
+import pytest
+
+from socketplane.errors import Unavailable
+from support.engine import EngineError
+
+
+async def has(host, *names):
+    return set(names) <= host.engine.names()
+
+
+async def test_a_network_of_the_cluster_is_on_every_engine_as_it_was_asked_for(world, h1, h2, until):
+    asked = {
+        "name": "web",
+        "subnet": "10.200.0.0/24",
+        "gateway": "10.200.0.254",
+        "ip_range": "10.200.0.128/26",
+        "internal": True,
+        "labels": {"team": "a"},
+    }
+    made = await world.admin.call("POST", "/v1/networks", asked)
+    for host in (h1, h2):
+        await until(lambda host=host: "web" in host.engine.names(), 2)
+        net = host.engine.net("web")
+        assert (net.subnet, net.gateway, net.internal, net.labels) == (
+            "10.200.0.0/24",
+            "10.200.0.254/24",
+            True,
+            {"team": "a"},
+        )
+        assert net.pool_id == f"{made['id']}/10.200.0.128/26"
+        assert net.options == {"socketplane.network": made["id"]}
+    box = await h1.engine.run("a", "web")
+    (place,) = box.places.values()
+    assert place.address.split("/")[0].rpartition(".")[2] in {str(n) for n in range(128, 192)}
+    await world.admin.call("PATCH", f"/v1/networks/{made['id']}", {"labels": {}})
+    assert len(await world.items("/v1/leases", host="h1")) == 1
+
+
+async def test_a_network_made_with_docker_is_adopted_and_appears_everywhere(world, h1, h2, until):
+    await h1.engine.network_create("web", labels={"team": "a"})
+    await until(lambda: has(h2, "web"), 2)
+    web = (await world.networks())["web"]
+    assert (web["labels"], web["origin"], web["internal"]) == ({"team": "a"}, "h1", False)
+    assert h2.engine.net("web").labels == {"team": "a"}
+    assert h2.engine.net("web").subnet == h1.engine.net("web").subnet == web["subnet"]
+    a, b = await asyncio.gather(h1.engine.run("a", "web"), h2.engine.run("b", "web"))
+    assert {endpoint["network_name"] for endpoint in await world.items("/v1/endpoints")} == {"web"}
+    assert a.networks == b.networks
+
+
+async def test_docker_options_reach_the_cluster(world, h1, until):
+    await h1.engine.network_create(
+        "web",
+        subnet="10.210.0.0/16",
+        gateway="10.210.0.9",
+        ip_range="10.210.7.0/24",
+        internal=True,
+        aux={"x": "10.210.7.5"},
+    )
+
+    async def named():
+        return (await world.networks()).get("web")
+
+    web = await until(named)
+    assert (web["subnet"], web["gateway"], web["ip_range"], web["internal"]) == (
+        "10.210.0.0/16",
+        "10.210.0.9",
+        "10.210.7.0/24",
+        True,
+    )
+    leases = {lease["address"]: lease["kind"] for lease in await world.items("/v1/leases")}
+    assert leases == {"10.210.0.9": "gateway", "10.210.7.5": "auxiliary"}
+    with pytest.raises(EngineError, match=r"10\.210\.7\.5"):
+        await h1.engine.run("a", "web", ip="10.210.7.5")
+
+
+async def test_dockers_own_addresses_are_refused_with_the_right_command(world, h1):
+    command = "docker network create -d socketplane --ipam-driver socketplane NAME"
+    with pytest.raises(EngineError, match=command):
+        await h1.engine.network_create("web", ipam="default")
+    with pytest.raises(EngineError, match=command):
+        await h1.engine.network_create("web", ipam="default", subnet="10.192.0.0/22")
+    assert await world.networks() == {}
+    assert h1.engine.names() == set()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ipv6": True}, "IPv6 is not supported yet"),
+        ({"subnet": "192.168.0.0/24"}, "192.168.0.0/24"),
+        ({"subnet": "10.200.0.0/24", "gateway": "10.201.0.1"}, "gateway"),
+        ({"options": {"com.docker.network.driver.mtu": "1400"}}, "--opt com.docker.network.driver.mtu: no such option"),
+        ({"ipam_options": {"colour": "red"}}, "--ipam-opt colour: no such option"),
+        ({"ipam_options": {"socketplane.network": "web"}}, "not a network's id"),
+        ({"ipam_options": {"socketplane.network": "7f9e2c1a-0000-4000-8000-000000000000"}}, "no network 7f9e2c1a"),
+    ],
+)
+async def test_what_can_not_be_is_refused_and_leaves_nothing(world, h1, settings, message):
+    with pytest.raises(EngineError, match=message):
+        await h1.engine.network_create("web", **settings)
+    assert await world.networks() == {}
+    assert h1.agent.state.pools == {}
+
+
+async def test_overlapping_subnets_are_refused(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web", "subnet": "10.200.0.0/24"})
+    await until(lambda: has(h1, "web"))
+    with pytest.raises(EngineError, match=r"10\.200\.0\.0/24"):
+        await h1.engine.network_create("other", subnet="10.200.0.0/16")
+    assert set(await world.networks()) == {"web"}
+
+
+async def test_a_subnet_that_the_host_routes_elsewhere_is_refused_before_docker_asks_for_ever(world, h1):
+    h1.agent.ipam._route_table = lambda: (
+        "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+        "eth0\t00000000\t0102A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+        "sp0\t0000C00A\t00000000\t0001\t0\t0\t0\t0000C0FF\t0\t0\t0\n"
+    )
+    with pytest.raises(EngineError, match=r"overlaps this host's route to 10\.192\.0\.0/10 on sp0"):
+        await h1.engine.network_create("web")
+    assert await world.networks() == {}
+    h1.engine.version = "28.1.1"
+    await h1.agent.inventory._docker.connect()
+    await h1.engine.network_create("web")
+
+
+async def test_docker_network_rm_removes_it_everywhere(world, h1, h2, until):
+    await h1.engine.network_create("web")
+    await until(lambda: has(h2, "web"))
+    await h2.engine.network_rm("web")
+    await until(lambda: not h1.engine.names() and not h2.engine.names())
+    assert await world.networks() == {}
+    assert h1.agent.state.networks == {} == h2.agent.state.networks
+
+
+async def test_docker_network_rm_of_one_in_use_elsewhere_comes_back(world, h1, h2, until):
+    await h1.engine.network_create("web", labels={"a": "b"})
+    await until(lambda: has(h2, "web"))
+    await h2.engine.run("b", "web")
+    before = h1.engine.net("web").id
+    await h1.engine.network_rm("web")
+    await until(lambda: has(h1, "web"))
+    net = h1.engine.net("web")
+    assert net.id != before
+    assert net.labels == {"a": "b"}
+    assert set(await world.networks()) == {"web"}
+    await h1.engine.run("a", "web")
+    assert {endpoint["network_name"] for endpoint in await world.items("/v1/endpoints")} == {"web"}
+
+
+async def test_deleting_in_the_cluster_removes_it_from_every_engine(world, h1, h2, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names() and "web" in h2.engine.names())
+    await world.admin.call("DELETE", "/v1/networks/web")
+    await until(lambda: not h1.engine.names() and not h2.engine.names())
+    assert h1.agent.state.networks == {}
+    assert h1.agent.state.removing == set()
+
+
+async def test_removal_while_the_controller_is_away_is_told_later(world, h1, h2, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names() and "web" in h2.engine.names())
+    await world.stop()
+    await h1.engine.network_rm("web")
+    assert "web" not in h1.engine.names()
+    await h1.stop()  # it survives a restart
+    await h1.start()
+    assert len(h1.agent.state.tombstones) == 1
+    await world.start()
+    await until(lambda: not h2.engine.names(), 15)
+    assert await world.networks() == {}
+    assert h1.engine.names() == set()
+    await until(lambda: not h1.agent.state.tombstones)
+
+
+async def test_a_bridge_of_that_name_is_reported_and_gives_way_when_removed(world, h1, h2, until):
+    await h2.engine.network_create("web", driver="bridge", ipam="default")
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: has(h1, "web"))
+    (conflict,) = await until(lambda: h2.agent.networks.conflicts)
+    assert conflict.startswith("web: a bridge network of this name is on this host")
+    assert "docker network rm web" in conflict
+
+    async def reported():
+        return (await world.admin.call("GET", "/v1/hosts/h2"))["report"]["conflicts"] == [conflict]
+
+    await until(reported)
+    await h2.engine.network_rm("web")
+    await until(lambda: has(h2, "web"))
+    assert h2.engine.net("web").driver == "socketplane"
+    await until(lambda: not h2.agent.networks.conflicts)
+
+
+async def test_two_hosts_at_once_the_first_wins_and_the_other_is_replaced(world, h1, h2, until):
+    await asyncio.gather(h1.engine.network_create("web"), h2.engine.network_create("web"))
+
+    async def one():
+        subnets = {host.engine.net("web").subnet for host in (h1, h2) if "web" in host.engine.names()}
+        found = await world.networks()
+        return len(subnets) == 1 and set(found) == {"web"} and all("web" in host.engine.names() for host in (h1, h2))
+
+    await until(one)
+    a, b = await asyncio.gather(h1.engine.run("a", "web"), h2.engine.run("b", "web"))
+    assert len({endpoint["network"] for endpoint in await world.items("/v1/endpoints")}) == 1
+    assert a.places
+    assert b.places
+
+
+async def test_the_loser_in_use_stays_until_its_containers_are_gone(world, make_host, until):
+    h2 = await make_host("h2", start=False)
+    await h2.start()
+    await until(lambda: h2.agent.inventory.connected and h2.agent.link.synced)
+    # It makes its network while nobody adopts it, and uses it at once.
+    on_event = h2.agent.networks.wake
+    h2.agent.networks.wake = lambda: None
+    h2.agent.networks._interval = 3600
+    await h2.engine.network_create("web")
+    box = await h2.engine.run("b", "web")
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    h2.agent.networks.wake = on_event
+    h2.agent.networks.wake()
+    (conflict,) = await until(lambda: h2.agent.networks.conflicts)
+    assert "another host made a network of this name first, but containers on this host use it" in conflict
+    assert "docker network disconnect web CONTAINER" in conflict
+    assert box.places, "it keeps what it has"
+    await h2.engine.stop(box)
+    web = (await world.networks())["web"]
+
+    async def replaced():
+        return has_subnet(h2, web["subnet"]) and set(await world.networks()) == {"web"}
+
+    await until(replaced)
+    await until(lambda: not h2.agent.networks.conflicts)
+
+
+def has_subnet(host, subnet):
+    return any(net.subnet == subnet for net in host.engine.networks.values())
+
+
+async def test_a_second_docker_network_for_one_of_the_cluster_is_refused(world, h1, until):
+    made = await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: has(h1, "web"))
+    option = {"socketplane.network": made["id"]}
+    with pytest.raises(EngineError, match="the cluster's network web exists on this host already"):
+        await h1.engine.network_create("again", options=option, ipam_options=option)
+    assert h1.engine.names() == {"web"}
+    assert set(await world.networks()) == {"web"}
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "bridge"])
+async def test_a_name_that_the_cluster_can_not_have_is_a_conflict(world, h1, until, name):
+    await h1.engine.network_create(name)
+    (conflict,) = await until(lambda: h1.agent.networks.conflicts)
+    assert conflict.startswith(f"{name}: ")
+    await h1.engine.network_rm(name)
+    await until(lambda: not h1.agent.networks.conflicts)
+    assert await world.networks() == {}
+
+
+async def test_a_failed_create_leaves_no_pending_network(world, h1, until):
+    create = h1.agent.driver._adoption.created
+
+    async def crash(request):
+        raise Unavailable("as if it were so")
+
+    h1.agent.driver._adoption.created = crash
+    with pytest.raises(EngineError):
+        await h1.engine.network_create("web")
+    assert await world.networks() == {}
+    h1.agent.driver._adoption.created = create
+    # dockerd dies between RequestPool and CreateNetwork: nobody asks for a release.
+    space = {"AddressSpace": "socketplane", "Pool": "", "SubPool": "", "Options": {}, "V6": False}
+    await h1.engine.plugin.call("IpamDriver.RequestPool", space)
+    assert set(await world.networks()) == {""}
+
+    async def gone():
+        return await world.networks() == {}
+
+    await until(gone)
+    assert h1.agent.state.pools == {}
