@@ -6,9 +6,9 @@ import asyncio
 import json
 
 import pytest
-from tests.lab.world import SERVE, Host, World, eventually
 
 from socketplane.lab.images import IMAGE
+from support.world import SERVE, Host, World, eventually
 
 pytestmark = pytest.mark.lab
 CREATE = ("network", "create", "-d", "socketplane", "--ipam-driver", "socketplane")

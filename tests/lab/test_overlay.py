@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.lab.world import SERVE, Host, World, allow
 
 from socketplane.lab.images import IMAGE
+from support.world import SERVE, Host, World, allow
 
 pytestmark = pytest.mark.lab
 MEGABYTES = 4

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from tests.lab.world import ECHO, STREAM, Host, World, eventually
+
+from support.world import ECHO, STREAM, Host, World, eventually
 
 pytestmark = pytest.mark.lab
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 
 import pytest
-from tests.lab.world import SERVE, Host, World, allow
+
+from support.world import SERVE, Host, World, allow
 
 pytestmark = pytest.mark.lab
 
