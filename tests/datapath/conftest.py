@@ -39,6 +39,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("m") / "r")
     try:
         machine.run("sh", "-c", "ip link add eth0 type veth peer name lan && ip link set eth0 up")
+        machine.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
         machine.run("ip", "address", "add", f"{UPLINK}/24", "dev", "eth0")
         machine.start_databases()
         machine.start_vswitchd()

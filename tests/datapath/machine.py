@@ -100,6 +100,7 @@ class Machine(Namespace):
         self.variables = {"OVS_RUNDIR": self.ovs, "OVN_RUNDIR": self.ovn, "OVS_LOGDIR": root, "OVN_LOGDIR": root}
         self.enter += ["env", *(f"{key}={value}" for key, value in self.variables.items())]
         self.run("mount", "-t", "sysfs", "sysfs", "/sys")
+        self.run("mount", "-t", "proc", "proc", "/proc")
         self.run("ip", "link", "set", "lo", "up")
 
     def daemon(self, *command: str) -> None:
@@ -145,7 +146,8 @@ class Machine(Namespace):
         """Kill a daemon as a crash would, and wait until it is gone."""
         pid = self.pid_of(folder, name)
         self.run("kill", "-KILL", pid)
-        eventually(lambda: "yes" not in self.run("sh", "-c", f"kill -0 {pid} 2>/dev/null && echo yes", check=False), name)
+        # No process here reaps what a daemon leaves.
+        eventually(lambda: "State:" not in self.run("sh", "-c", f"grep 'State:.[^ZX]' /proc/{pid}/status", check=False), name)
 
     def start_ovn(self, system_id: str) -> None:
         """Make this machine a chassis, and start northd and ovn-controller."""

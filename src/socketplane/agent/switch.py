@@ -49,6 +49,7 @@ class Switch:
         self._index = Index()
         self._replica: asyncio.Task[Replica] | None = None
         self._stack = AsyncExitStack()
+        self._kind: Kind | None = None
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._client)
@@ -72,6 +73,7 @@ class Switch:
     async def ensure_bridge(self, kind: Kind) -> None:
         """Make br-int, or set right what is wrong with it: datapath, fail mode, no in-band control."""
         replica = await self.replica()
+        self._kind = kind
         made = await self._transact_until_done(lambda: rows.bridge_operations(replica, self._index, kind))
         if made:
             _log.info("bridge set up", bridge=BRIDGE, datapath=kind)
@@ -87,6 +89,8 @@ class Switch:
         Conflict: a port of that name is not ours.
         """
         replica = await self.replica()
+        if BRIDGE not in self._index.bridges and self._kind is not None:
+            await self.ensure_bridge(self._kind)  # somebody deleted it
         return await self._transact_until_done(lambda: rows.port_operations(replica, self._index, port))
 
     async def delete(self, name: str, owner: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import ExitStack
 from types import TracebackType
@@ -50,5 +51,6 @@ def _drain(handle: socket.socket, event: asyncio.Event) -> None:
             handle.recv(65536)
         except BlockingIOError:
             return
-        except OSError:  # ENOBUFS: notices were lost, which is one more reason to look
-            continue
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # notices were lost, which is one more reason to look
+                raise
