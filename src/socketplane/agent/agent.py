@@ -17,10 +17,12 @@ from socketplane.agent.identity import Identifier
 from socketplane.agent.inventory import Inventory
 from socketplane.agent.link import PATIENCE, Client, Link
 from socketplane.agent.locks import Locks
+from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
+from socketplane.agent.tunnels import Tunnels
 from socketplane.config import Paths
 
 _NO_OVERLAP_CHECK = 27
@@ -53,6 +55,8 @@ class Surroundings:
     plumbing: Plumbing
     confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
     alarms: Callable[[], Sequence[str]] = field(default=list)
+    netlink: Netlink | None = None
+    """For the underlay's neighbours; without it they are left alone."""
     ovs_version: Callable[[], str] = field(default=str)
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -104,6 +108,7 @@ class Agent:
             interval=timing.interval,
             grace=timing.grace,
         )
+        self.tunnels = self._make_tunnels(around.netlink)
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run/ovn",
@@ -111,12 +116,26 @@ class Agent:
             datapath=lambda: (around.plumbing.kind, around.plumbing.mtu, around.ovs_version()),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
-            alarms=lambda: [*self.reconciler.alarms, *around.alarms()],
+            alarms=lambda: [*self.reconciler.alarms, *around.alarms(), *(self.tunnels.alarms if self.tunnels else ())],
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
         self.inventory.on_event(self.reconciler.on_event)
         self.link.on_change(self.networks.wake)
+
+    def _make_tunnels(self, netlink: Netlink | None) -> Tunnels | None:
+        if netlink is None:
+            return None
+        around, link = self._around, self.link
+        tunnels = Tunnels(
+            around.paths.root / "run/openvswitch",
+            netlink,
+            kind=lambda: around.plumbing.kind,
+            peers=lambda: [host.address for name, host in link.hosts.items() if name != around.host],
+            clock=around.clock,
+        )
+        link.on_change(tunnels.wake)
+        return tunnels
 
     def methods(self) -> dict[str, Method]:
         """Return the plugin's methods that need the whole agent."""
@@ -134,6 +153,7 @@ class Agent:
                 "report": self.reporter.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
+                **({"tunnels": self.tunnels.run} if self.tunnels else {}),
             }.items():
                 tasks.create_task(keep(name, part), name=name)
 

@@ -77,7 +77,7 @@ class Breaker:
 
 
 class Link:
-    """Calls to the controller, and its networks as it last told them (pending ones are not told)."""
+    """Calls to the controller, and its networks and hosts as it last told them (pending networks are not told)."""
 
     def __init__(
         self,
@@ -94,6 +94,7 @@ class Link:
         self.host = host
         """This host's name in the cluster."""
         self.networks: dict[UUID, wire.Network] = {}
+        self.hosts: dict[str, wire.Host] = {}
         self.synced = False
         """Whether `networks` came from a controller at all."""
 
@@ -179,11 +180,16 @@ class Link:
     def _apply(self, change: wire.Change) -> None:
         if change.type == "snapshot":
             self.networks = {network.id: network for network in change.networks or []}
+            self.hosts = {host.name: host for host in change.hosts or []}
             self.synced = True
         elif change.type == "put" and change.network is not None:
             self.networks[change.network.id] = change.network
+        elif change.type == "put" and change.host is not None:
+            self.hosts[change.host.name] = change.host
         elif change.type == "delete" and change.kind == "network":
             self.networks.pop(UUID(change.id), None)
+        elif change.type == "delete":
+            self.hosts.pop(change.id, None)
 
     def _limit(self, timeout: float, patience: float) -> float:
         """Bound one attempt: a controller that accepts and says nothing must not use up more than our patience."""

@@ -22,7 +22,7 @@ async def ask(socket: Path, command: str, *arguments: str, seconds: float = 2.0)
         async with asyncio.timeout(seconds):
             answer = await _exchange(socket, command, arguments)
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
-        raise Unavailable(f"no answer: {error or 'not in time'}", field=str(socket)) from None
+        raise Unavailable(f"no answer: {str(error) or 'not in time'}", field=str(socket)) from None
     if answer.get("error") is not None:
         raise Unavailable(str(answer["error"]).strip(), field=str(socket))
     return str(answer.get("result") or "").strip()

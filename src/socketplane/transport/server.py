@@ -138,6 +138,7 @@ def _bind_unix(path: Path, mode: int) -> socket.socket:
         before = os.umask(0o777 & ~mode)  # the file must never be open to others, not even for a moment
         try:
             listener.bind(str(path))
+            listener.listen(1024)  # here, so that who sees the file can connect
         finally:
             os.umask(before)
     except OSError as error:
