@@ -117,15 +117,16 @@ hosts = st.integers(1, 3).map(host) | st.integers(1, 2).map(lambda n: replace(ho
 networks = st.builds(
     network, st.integers(0, 2), internal=st.booleans(), name=st.sampled_from([*NAMES[:2], None]) | st.just("")
 )
-labels = st.dictionaries(st.sampled_from(["app", "tier"]), st.sampled_from(["a", "b"]))
+_value = st.sampled_from("ab")
+labels = st.fixed_dictionaries({}, optional={"app": _value, "tier": _value})
 selectors = labels.map(Selector.of) | st.sampled_from(
     [Selector.of({"socketplane.io/network": "web"}), Selector.of({"socketplane.io/container": "c1"})]
 )
 ports = st.builds(Port, st.sampled_from(Protocol), st.sampled_from([None, 53, 80, 443]))
 rules = st.builds(
     Rule,
-    st.none() | st.lists(selectors, min_size=1, max_size=3).map(tuple),
-    st.none() | st.lists(ports, min_size=1, max_size=3).map(tuple),
+    st.none() | st.lists(selectors, max_size=3).map(tuple),
+    st.none() | st.lists(ports, max_size=3).map(tuple),
 )
 directions = st.none() | st.lists(rules, max_size=3).map(tuple)
 specs = st.builds(PolicySpec, selectors, directions, directions)

@@ -12,7 +12,7 @@ import pytest
 
 from socketplane.compile import Compiler, Difference, Features, Intent, RowKey, names
 from socketplane.compile.rows import Row
-from socketplane.model.types import Port, Protocol
+from socketplane.model.types import Port, Protocol, Rule
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, small_cluster, tcp
 
 H1, WEB = host(1), network(0)
@@ -133,6 +133,12 @@ def test_a_rule_for_anyone(ports: tuple[Port, ...] | None, match: str) -> None:
     assert found["match"] == f"outport == @{names.network_group(WEB.id)} && {match}"
 
 
+@pytest.mark.parametrize("rule", [Rule((), None), Rule(None, ())])
+def test_an_empty_choice_in_a_rule_is_no_choice_and_not_any(rule: Rule) -> None:
+    compiler = compiled(WEB, policy("p", 5, selector(), ingress=(rule,)))
+    assert not [row for row in acls(compiler) if row["name"] == "r5.0"]
+
+
 def test_only_drops_log_and_only_what_logs_names_the_meter() -> None:
     for row in acls(compiled(*small_cluster())):
         assert row["log"] == (row["action"] == "drop")
@@ -167,6 +173,15 @@ def test_segments_live_as_long_as_a_policy_uses_them() -> None:
     compiler.flush()
     assert group not in rows(compiler, "Port_Group")
     assert groups_of(compiler, f"sp-{FRONT.id}") == {f"sp_n_{WEB.id.hex}"}
+
+
+def test_all_labels_of_a_selector_have_to_be_there() -> None:
+    both = selector(app="web", tier="x")
+    labels = [{"app": "web"}, {"tier": "x"}, {"app": "web", "tier": "y"}, {"app": "web", "tier": "x", "more": "z"}]
+    endpoints = [endpoint(n, WEB, H1, of) for n, of in enumerate(labels, start=1)]
+    compiler = compiled(H1, WEB, *endpoints, policy("p", 1, both, ingress=()))
+    group = names.segment_group(WEB.id, both)
+    assert [group in groups_of(compiler, f"sp-{end.id}") for end in endpoints] == [False, False, False, True]
 
 
 def test_a_policy_waits_for_a_network_of_its_name() -> None:

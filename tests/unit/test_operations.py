@@ -111,6 +111,21 @@ def test_an_edge_to_what_is_missing_is_left_to_the_next_full_pass(compiler: Comp
     assert operations(compiler.desired, northbound) == []
 
 
+def test_an_edge_to_a_row_that_someone_deleted_does_not_spoil_the_transaction(
+    compiler: Compiler, northbound: Northbound
+) -> None:
+    # The segment's drop is renamed and keeps its place: only what changed is looked at.
+    drop = next(uuid for uuid, row in northbound["ACL"].items() if row["name"] == "d2.ingress")
+    difference = compiler.flush()
+    difference.edges.update({edge: True for edge in compiler.desired.edges if edge.child == drop})
+    for row in northbound["Port_Group"].values():
+        row["acls"] -= {drop}
+    del northbound["ACL"][drop]
+    assert operations(difference, northbound) == []
+    northbound.apply(operations(compiler.desired, northbound))
+    assert drop in northbound["ACL"]
+
+
 def test_a_difference_applied_twice_is_applied_once(compiler: Compiler, northbound: Northbound) -> None:
     compiler.put(endpoint(9, WEB, host(1), {"app": "db"}))
     difference = compiler.flush()

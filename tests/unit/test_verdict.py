@@ -9,7 +9,7 @@ import pytest
 
 from socketplane.errors import InvalidInput
 from socketplane.model.rules import drop_id, label_of, rule_id, rule_of
-from socketplane.model.types import Host, Policy, Protocol
+from socketplane.model.types import Host, Policy, Port, Protocol
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
 
@@ -71,6 +71,13 @@ def test_an_ingress_policy_allows_what_it_names_and_nothing_else() -> None:
     assert not judge(FRONT, APP, TO_APP, protocol=Protocol.UDP).allow
     assert not judge(FRONT, APP, TO_APP, protocol=None, port=None).allow
     assert judge(APP, DB, TO_APP).allow
+
+
+def test_a_rule_for_a_protocol_without_port_allows_all_of_it_and_no_other() -> None:
+    whole = policy("p", 1, selector(), ingress=(allow(ports=(Port(Protocol.UDP),)),))
+    assert judge(FRONT, APP, whole, protocol=Protocol.UDP, port=5).allow
+    assert not judge(FRONT, APP, whole, protocol=Protocol.TCP, port=5).allow
+    assert not judge(FRONT, APP, whole, protocol=None, port=None).allow
 
 
 def test_egress_is_judged_before_ingress_and_both_have_to_allow() -> None:
