@@ -1,28 +1,8 @@
 """Attaching and detaching through the API, down to the northbound."""
 
 import asyncio
-from ipaddress import IPv4Address
 
-from socketplane.model.types import mac_of
-
-
-def endpoint_id(number):
-    return f"{number:064x}"
-
-
-async def lease(client, network, request, **more):
-    return await client.call("POST", f"/v1/networks/{network['id']}/leases", {"request": request, **more})
-
-
-async def attach(client, network, number, **more):
-    held = await lease(client, network, f"r{number}")
-    body = {"network": network["id"], "address": held["address"], "mac": mac_of(IPv4Address(held["address"])), **more}
-    return await client.call("PUT", f"/v1/endpoints/{endpoint_id(number)}", body)
-
-
-def ports(controller):
-    rows = controller.active.reconciler.northbound.replica["Logical_Switch_Port"].values()
-    return {row["name"]: row for row in rows if row["name"].startswith("sp-")}
+from support.steps import attach, endpoint_id, ports
 
 
 async def test_an_endpoint_is_in_the_northbound_when_it_is_answered(world):

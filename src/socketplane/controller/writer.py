@@ -72,6 +72,7 @@ class Writer:
         self._durable = durable
         self._queue: deque[_Request] = deque()
         self._wake = asyncio.Event()
+        self._ended = False
         self.transactions = 0
         self.requests = 0
 
@@ -81,6 +82,8 @@ class Writer:
         Raises:
             SocketPlaneError: what the plan raised, or why the database did not take it.
         """
+        if self._ended:
+            raise Unavailable("the controller's turn has ended", remedy="ask again")
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._queue.append(_Request(plan, cast("asyncio.Future[Any]", future)))
         self._wake.set()
@@ -97,6 +100,7 @@ class Writer:
                     batch = [self._queue.popleft() for _ in range(min(GATHER, len(self._queue)))]
                     await self._serve(batch)
         finally:
+            self._ended = True
             for request in (*batch, *self._queue):
                 request.fail(Unavailable("the controller stops", remedy="ask again"))
             self._queue.clear()
