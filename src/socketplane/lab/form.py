@@ -74,11 +74,16 @@ async def _load(host: Machine, image: asyncio.Task[Path]) -> None:
 
 
 async def _warm(source: Machine, target: Machine) -> None:
-    """Have a host find its peer: until then the first packets into the tunnel are lost."""
+    """Wait until a host found its peer: until then the first packets into the tunnel are lost.
+
+    Its agent tells Open vSwitch's userspace datapath; the kernel's asks by itself, which the ping has it do.
+    """
     deadline = time.monotonic() + WARM
     while True:
         answer = await source.run("busybox", "ping", "-c", "1", "-W", "1", str(target.underlay), check=False)
-        if answer.code == 0:
+        moved = (await source.run("ip", "link", "show", "br-phy", check=False)).code == 0
+        found = (await source.run("ovs-appctl", "tnl/neigh/show", check=False)).out.split() if moved else []
+        if answer.code == 0 and (not moved or str(target.underlay) in found):
             return
         if time.monotonic() > deadline:
             raise CommandFailed(f"{source.name} does not reach {target.name} ({target.underlay}): {answer.out}", answer)
