@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from socketplane.ovsdb import Client, NotConnected, NotLockOwner, assert_lock, comment, insert
+from support.ovsdb_proxy import Proxy
 from support.ovsdb_schema import QUICK
 from support.ovsdb_server import OvsdbServer
 
@@ -99,20 +101,28 @@ async def test_locks_with_different_names_are_independent(client: Client, other:
         await client.transact(assert_lock("b"))
 
 
-async def test_a_grant_that_crosses_a_release_is_not_taken_for_the_next_request(client: Client, other: Client) -> None:
+async def test_a_grant_that_crosses_a_release_counts_for_nobody(
+    client: Client, other: Client, server: OvsdbServer, tmp_path: Path
+) -> None:
     owner = client.lock("active")
     await owner.acquired()
-    for _ in range(20):
-        old = other.lock("active")
-        await other.transact(comment("the request is in the queue"))
-        releasing = asyncio.ensure_future(owner.release())
-        leaving = asyncio.ensure_future(old.release())
-        await asyncio.gather(releasing, leaving)
-        owner, new = client.lock("active"), other.lock("active")
-        await asyncio.gather(client.transact(comment("asked")), other.transact(comment("asked")))
-        assert owner.held != new.held
-        if new.held:
-            await new.release()
-            await asyncio.wait_for(owner.acquired(), 10)
-        else:
-            await new.release()
+    async with Proxy(server.socket, tmp_path) as proxy, Client([proxy.remote], "Test", backoff=QUICK) as late:
+        await late.wait_connected(10)
+        old = late.lock("active")
+        await late.transact(comment("in the queue"))
+        heir = other.lock("active")
+        await other.transact(comment("behind it in the queue"))
+        proxy.freeze()
+        await owner.release()  # the server grants the lock to `late`, which does not hear of it ...
+        leaving = asyncio.ensure_future(old.release())  # ... and leaves
+        await asyncio.wait_for(heir.acquired(), 10)
+        new = late.lock("active")
+        grants = [asyncio.ensure_future(lock.acquired()) for lock in (old, new)]
+        proxy.thaw()
+        await leaving
+        await late.transact(comment("all has been heard"))
+        assert (old.held, new.held, heir.held) == (False, False, True)
+        assert not any(grant.done() for grant in grants)
+        await heir.release()
+        await asyncio.wait_for(grants[1], 10)
+        grants[0].cancel()
