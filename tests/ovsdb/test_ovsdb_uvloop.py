@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from support.ovsdb_schema import QUICK, SCHEMA
-from support.ovsdb_server import OvsdbServer
 
 from socketplane.ovsdb import Client, insert
+from support.ovsdb_schema import QUICK, SCHEMA
+from support.ovsdb_server import OvsdbServer
 
 uvloop = pytest.importorskip("uvloop")
 
