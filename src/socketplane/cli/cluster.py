@@ -210,7 +210,7 @@ def _show(ctx: typer.Context, machine: Machine) -> None:
     if machine.record.kernel is False and identity.uplink is None:
         out("This kernel has no Open vSwitch module: containers reach those on other hosts once you name the")
         out("interface towards them: socketplane up --uplink INTERFACE")
-    lines = ["socketplane network create web", "docker run -d --name a --network web IMAGE", "socketplane status"]
+    lines = ["socketplane network create web", "docker run -d --name one --network web IMAGE", "socketplane status"]
     if identity.manager:
         lines.append("socketplane token create        # then, on another machine: socketplane join TOKEN")
     out("Next:")

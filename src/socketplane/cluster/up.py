@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from socketplane.cluster import (
     daemons,
@@ -34,14 +35,14 @@ def up(machine: Machine, options: Options, progress: Progress) -> bool:
 
     Raises StepFailed.
     """
-    return perform(steps(machine, options), progress)
+    found = machine.find_identity()
+    manager = found is None or found.manager
+    check = Step("machine", lambda: preflight.check(machine, manager=manager), _nothing, AGAIN)
+    return perform(chain([check], steps(machine, options)), progress)
 
 
 def steps(machine: Machine, options: Options) -> Iterator[Step]:
     """Yield the steps; those after the identity depend on what this host is."""
-    found = machine.find_identity()
-    manager = found is None or found.manager
-    yield Step("machine", lambda: preflight.check(machine, manager=manager), _nothing, AGAIN)
     yield Step("datapath", lambda: _datapath_chosen(machine, options), lambda: _choose_datapath(machine, options), AGAIN)
     yield Step("identity", lambda: _identified(machine, options), lambda: _identify(machine, options), AGAIN)
     yield Step("certificates", lambda: trust.certificates_stand(machine), lambda: trust.make_certificates(machine), AGAIN)
@@ -49,7 +50,7 @@ def steps(machine: Machine, options: Options) -> Iterator[Step]:
     if machine.systemd:
         yield Step("systemd units", lambda: unitfiles.stand(machine), lambda: unitfiles.install(machine), AGAIN)
     yield from _switch(machine)
-    if manager:
+    if machine.identity.manager:
         yield from _manager(machine)
     yield from _host(machine)
 
@@ -144,7 +145,9 @@ def _identify(machine: Machine, options: Options) -> str:
 
 def _addresses_free(machine: Machine) -> bool:
     identity = machine.identity
-    network.require_own(identity.address)
+    moved = machine.record.moved
+    if moved is None or all(not address.startswith(f"{identity.address}/") for address in moved.addresses):
+        network.require_own(identity.address)
     network.require_free(identity.pool, identity.hosts)
     return True
 
