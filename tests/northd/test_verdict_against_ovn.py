@@ -39,6 +39,9 @@ class Cluster:
         transport = f"{protocol}.dst == {port}" if protocol else "icmp4.type == 8"
         packet = f"{origin} && ip4.dst == {target} && ip.ttl == 64 && {transport}"
         answer = await tracer.trace(switch, packet)
+        if any(network.gateway == destination for network in self.networks.values()):
+            assert isinstance(source, Endpoint)
+            return "icmp4.type = 0" in answer and f'output("{names.endpoint_port(source)}")' in answer
         if isinstance(destination, Endpoint):
             return f'output("{names.endpoint_port(destination)}")' in answer
         return 'output("sp0-' in answer and "arp.tpa" not in answer
@@ -158,6 +161,18 @@ async def test_another_host_is_judged_by_policy(tmp_path: Path) -> None:
                 other = next(owner for owner in cluster.hosts if owner.name != target.host)
                 question = (other, target, Protocol.TCP, 22)
                 assert await cluster.does(tracer, *question) == cluster.says(*question), question
+
+
+async def test_the_router_answers_pings_at_gateways(tmp_path: Path) -> None:
+    # Without policies: to the tracer, which has no memory, an answer is as new as the question.
+    cluster = Cluster([thing for thing in small_cluster() if not isinstance(thing, Policy)])
+    client = next(end for end in cluster.endpoints if end.name == "c1")
+    async with northd(tmp_path) as ovn:
+        await ovn.add_chassis("chassis-1", "chassis-2", "chassis-3")
+        await ovn.apply(operations(cluster.compiler.desired, ovn.replica))
+        async with ovn.tracer() as tracer:
+            assert await cluster.does(tracer, client, cluster.networks[client.network].gateway, None, 0)
+        assert ovn.errors() == []
 
 
 async def test_changes_arrive_as_differences(tmp_path: Path) -> None:

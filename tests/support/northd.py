@@ -51,13 +51,11 @@ class Northd:
                 await southbound.transact(insert("Encap", encap, uuid=uuid), insert("Chassis", chassis))
 
     def errors(self) -> list[str]:
-        """Return the lines of northd's log that are warnings or worse, without those about a busy machine."""
-        lines = [line.split("|") for line in (self.directory / "northd.log").read_text().splitlines()]
-        return [
-            "|".join(line)
-            for line in lines
-            if line[3] in ("WARN", "ERR", "EMER") and line[2] not in ("timeval", "poll_loop")
-        ]
+        """Return what northd and ovn-trace (it reads flows as ovn-controller does) warned of, but for a busy machine."""
+        logs = [path.read_text() for path in self.directory.glob("*.log")]
+        lines = [line.split("|") for text in logs for line in text.splitlines()]
+        quiet = ("timeval", "poll_loop", "fatal_signal")
+        return ["|".join(line) for line in lines if line[3] in ("WARN", "ERR", "EMER") and line[2] not in quiet]
 
     @contextlib.asynccontextmanager
     async def tracer(self) -> AsyncIterator[Tracer]:

@@ -130,6 +130,14 @@ def test_a_container_on_a_network_that_is_gone_reaches_nobody() -> None:
     assert not verdict(view, FRONT, OUTSIDE, None, None).allow
 
 
+def test_the_router_answers_pings_at_gateways_of_networks_that_it_joins() -> None:
+    assert judge(FRONT, WEB.gateway, protocol=None, port=None).allow
+    assert judge(FRONT, DATA.gateway, protocol=None, port=None).allow
+    assert not judge(FRONT, WEB.gateway).allow
+    assert not judge(FRONT, LAB.gateway, protocol=None, port=None).allow
+    assert not judge(FRONT, WEB.gateway, policy("p", 1, selector(), egress=()), protocol=None, port=None).allow
+
+
 def test_one_end_has_to_be_a_container() -> None:
     with pytest.raises(InvalidInput, match="neither end is a container"):
         judge(H1, OUTSIDE)

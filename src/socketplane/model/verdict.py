@@ -124,13 +124,22 @@ def _way(packet: _Packet) -> Verdict | None:
         if network.internal:
             reason = f"network {network.name or network.id} is internal: nothing leads in or out"
             return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
-    if isinstance(packet.destination, IPv4Address) and packet.destination in packet.view.cluster.pool:
-        reason = f"no container has the address {packet.destination}"
-        return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+    if isinstance(packet.destination, IPv4Address):
+        return _to_address(packet, packet.destination)
     if isinstance(packet.source, IPv4Address):
         reason = "hosts let nothing in from outside that no container asked for"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     packet.steps.append("the router joins the two ends")
+    return None
+
+
+def _to_address(packet: _Packet, address: IPv4Address) -> Verdict | None:
+    """Judge the way to an address that is no container's."""
+    if any(network.gateway == address and not network.internal for network in packet.view.networks.values()):
+        allow, reason = packet.protocol is None, "the router answers pings at a network's gateway, and nothing else"
+        return packet.decide(allow, DEFAULT if allow else ISOLATION, reason, rule="" if allow else ISOLATION)
+    if address in packet.view.cluster.pool:
+        return packet.decide(False, ISOLATION, f"no container has the address {address}", rule=ISOLATION)
     return None
 
 
