@@ -70,7 +70,11 @@ class Compiler:
             self._replace_host(thing.name, None)
 
     def flush(self) -> Difference:
-        """Compile what was affected since the last flush; return what changed."""
+        """Compile what was affected since the last flush; return what changed.
+
+        It is returned once: a difference that could not be written is kept by the caller, or made good by a pass over
+        `desired` as a whole.
+        """
         difference = Difference(owner=self.desired.owner)
         dirty, self._dirty = self._dirty, {}
         for unit in dirty:
