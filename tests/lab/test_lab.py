@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -96,7 +97,7 @@ async def test_a_program_hands_through_everything(bare: Lab) -> None:
 
 
 def test_a_program_gets_the_terminal_and_its_interrupts(bare: Lab) -> None:
-    script = "test -t 0 && test -t 1 && trap 'echo caught; exit 5' INT && echo ready && sleep 30"
+    script = "test -t 0 && test -t 1 && trap 'echo caught; exit 5' INT && echo ready && while :; do sleep 0.1; done"
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(CLI, [CLI, "lab", "exec", "--name", bare.name, "h1", "--", "bash", "-c", script])
@@ -177,7 +178,7 @@ async def test_probes_tell_open_refused_and_lost(engine: Machine) -> None:
         server.target(82): Outcome.REFUSED,
         server.target(53, "udp"): Outcome.OPEN,
         server.target(54, "udp"): Outcome.REFUSED,
-        Target("198.18.0.77", 80): Outcome.UNREACHABLE,
+        Target("203.0.113.1", 80): Outcome.UNREACHABLE,
     }
     bridged = (await engine.run("cat", "/proc/sys/net/bridge/bridge-nf-call-iptables", check=False)).out.strip() == "1"
     if bridged:
@@ -257,6 +258,35 @@ def test_interrupted_or_crashed(lab_name: str, number: signal.Signals) -> None:
         assert [host.name for host in labs.load(name).hosts] == ["h1"]
         assert cli("lab", "down", "--name", name).returncode == 0
     assert leftovers(name) == []
+
+
+def test_interrupted_at_a_terminal(lab_name: str) -> None:
+    """Control-C reaches every program in the foreground: none of them may spoil the removal."""
+    name = f"{lab_name}-key"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(CLI, [CLI, "lab", "up", "--hosts", "2", "--name", name])
+    said = b""
+    with os.fdopen(terminal, "rb+", buffering=0) as screen:
+        while b"socketplane up on h1" not in said:
+            said += screen.read(200)
+        screen.write(b"\x03")
+        with contextlib.suppress(OSError):  # the terminal's end
+            while chunk := screen.read(200):
+                said += chunk
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert b"interrupted; the lab was removed" in said and b"Traceback" not in said
+    assert leftovers(name) == []
+
+
+def test_completion_knows_labs_and_hosts(bare: Lab) -> None:
+    def complete(*words: str) -> list[str]:
+        asked = {"COMP_WORDS": " ".join(("socketplane", *words)), "COMP_CWORD": str(len(words))}
+        ran = cli(env={**os.environ, **asked, "_SOCKETPLANE_COMPLETE": "complete_bash"})
+        return ran.stdout.split()
+
+    assert bare.name in complete("lab", "down", "--name", "test-")
+    assert complete("lab", "exec", "--name", bare.name, "h") == ["h1", "h2"]
 
 
 def test_remains_without_their_file(lab_name: str) -> None:

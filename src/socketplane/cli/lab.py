@@ -13,7 +13,23 @@ from socketplane.cli.output import Column, Output, OutputOption, age, examples, 
 
 app = typer.Typer(help="A lab: several hosts on this machine, in namespaces, each with its own Docker engine.")
 DEFAULT = "lab"
-NameOption = Annotated[str, typer.Option("--name", metavar="NAME", help="Which lab; several may be up at once.")]
+
+
+def _labs() -> list[str]:
+    from socketplane.lab import command
+
+    return command.names()
+
+
+def _hosts(ctx: typer.Context) -> list[str]:
+    from socketplane.lab import command
+
+    return command.hosts(ctx.params.get("name") or DEFAULT)
+
+
+NameOption = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Which lab; several may be up at once.", autocompletion=_labs)
+]
 
 
 class Datapath(StrEnum):
@@ -68,7 +84,10 @@ def ls(output: OutputOption = Output.TABLE) -> None:
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def execute(
-    host: Annotated[str, typer.Argument(metavar="HOST", help="h1, h2, ..., or fabric: a stranger outside the hosts.")],
+    host: Annotated[
+        str,
+        typer.Argument(metavar="HOST", help="h1, h2, ..., or fabric: a stranger outside the hosts.", autocompletion=_hosts),
+    ],
     arguments: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run there.")],
     name: NameOption = DEFAULT,
 ) -> None:

@@ -18,17 +18,17 @@ from socketplane.lab.say import Say
 
 DEFAULT = "lab"
 """The name of the lab where none is given."""
-__all__ = ["DEFAULT", "down", "execute", "first", "inside", "listing", "names", "next_steps", "removal", "up"]
+__all__ = ["DEFAULT", "down", "execute", "first", "hosts", "inside", "listing", "names", "next_steps", "removal", "up"]
 
 
-def up(name: str, hosts: int, *, bare: bool, datapath: str, say: Say) -> Lab:
+def up(name: str, count: int, *, bare: bool, datapath: str, say: Say) -> Lab:
     """Make a lab; an interrupt, hang-up or termination removes what was made of it. See `build.up`."""
 
     async def make() -> Lab:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, lambda: task.cancel() if task else None)
-        return await build.up(name, hosts, bare=bare, datapath=datapath, say=say)
+        return await build.up(name, count, bare=bare, datapath=datapath, say=say)
 
     try:
         return asyncio.run(make())
@@ -61,6 +61,15 @@ def down(name: str) -> bool:
 def listing() -> list[dict[str, Any]]:
     """Return every lab's name, state, hosts and when it was made."""
     return [_describe(name) for name in names()]
+
+
+def hosts(name: str) -> list[str]:
+    """Return the names of a lab's hosts and the fabric; nothing where there is no such lab, or it is not ours to see."""
+    try:
+        lab = labs.find(name)
+    except SocketPlaneError:
+        return []
+    return [machine.name for machine in (*lab.hosts, lab.fabric)] if lab else []
 
 
 def next_steps(lab: Lab) -> list[str]:

@@ -55,7 +55,8 @@ async def run(
     """
     with contextlib.ExitStack() as stack:
         source, out, err = await asyncio.to_thread(_files, stdin, stack)
-        process = await asyncio.create_subprocess_exec(*argv, stdin=source, stdout=out, stderr=err)
+        # In a session of its own: at a terminal's interrupt it is we who end it, once and in order.
+        process = await asyncio.create_subprocess_exec(*argv, stdin=source, stdout=out, stderr=err, start_new_session=True)
         try:
             async with asyncio.timeout(timeout):
                 code: int | None = await process.wait()
