@@ -122,6 +122,7 @@ def _config(app: Any, keep_alive: float) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_keep_alive=int(keep_alive),
         timeout_graceful_shutdown=3,
     )

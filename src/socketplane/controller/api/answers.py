@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
+from fastapi import Depends
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.requests import Request
@@ -16,11 +17,11 @@ from socketplane.errors import InvalidInput, SocketPlaneError
 from socketplane.transport.client import STANDBY_HEADER
 
 M = TypeVar("M", bound=BaseModel)
-NUL = b"\\u0000"
+_NUL = b"\\u0000"
 
 
-async def body_of(request: Request, model: type[M]) -> M:
-    """Parse a request's body.
+async def body_of(request: Request, model: type[M], *, keep_nul: bool = False) -> M:
+    """Parse a request's body. A NUL in its texts is refused, or with `keep_nul` replaced: no database can hold it.
 
     Raises:
         InvalidInput: it is not JSON, or not what the call takes: names the field.
@@ -28,13 +29,27 @@ async def body_of(request: Request, model: type[M]) -> M:
     content = await request.body()
     if not content:
         raise InvalidInput("the request has no body", field="body", remedy="send JSON")
+    has_nul = _NUL in content
     try:
+        if has_nul and keep_nul:
+            return model.model_validate_json(orjson.dumps(_replace_nul(orjson.loads(content))))
         parsed = model.model_validate_json(content)
     except ValidationError as error:
         raise invalid(error.errors(include_url=False, include_context=False)) from None
-    if NUL in content:
-        refuse_nul(parsed.model_dump(mode="json"))
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"invalid JSON: {error}", field="body") from None
+    if has_nul:
+        _refuse_nul(parsed.model_dump(mode="json"))
     return parsed
+
+
+def body_as(model: type[M]) -> Any:
+    """Return the dependency that parses a body: as FastAPI would, but with our errors."""
+
+    async def parse(request: Request) -> M:
+        return await body_of(request, model)
+
+    return Depends(parse)
 
 
 def flag(request: Request, name: str) -> bool:
@@ -57,20 +72,32 @@ def invalid(errors: Sequence[ErrorDetails | Mapping[str, Any]]) -> InvalidInput:
     return InvalidInput(message[:1].lower() + message[1:] + more, field=field or "body")
 
 
-def refuse_nul(value: Any, path: str = "") -> None:
+def _refuse_nul(value: Any, path: str = "") -> None:
     """Refuse text with a NUL, which the databases can't hold."""
     match value:
         case str() if "\0" in value:
             raise InvalidInput("text can't hold a NUL character", field=path or "body")
         case dict():
             for key, item in value.items():
-                refuse_nul(key, path)
-                refuse_nul(item, f"{path}.{key}".lstrip("."))
+                _refuse_nul(key, path)
+                _refuse_nul(item, f"{path}.{key}".lstrip("."))
         case list():
             for number, item in enumerate(value):
-                refuse_nul(item, f"{path}[{number}]")
+                _refuse_nul(item, f"{path}[{number}]")
         case _:
             pass
+
+
+def _replace_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd")
+        case dict():
+            return {_replace_nul(key): _replace_nul(item) for key, item in value.items()}
+        case list():
+            return [_replace_nul(item) for item in value]
+        case _:
+            return value
 
 
 class Json(Response):

@@ -52,8 +52,6 @@ async def _known(_: Request, error: Exception) -> Response:
 
 async def _not_valid(_: Request, error: Exception) -> Response:
     errors = error.errors() if isinstance(error, RequestValidationError) else []
-    if errors and errors[0]["type"] == "json_invalid":
-        return error_answer(InvalidInput("the body is not JSON", field="body"))
     return error_answer(invalid(errors))
 
 

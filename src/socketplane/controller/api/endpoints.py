@@ -25,7 +25,7 @@ async def put_endpoint(request: Request) -> Response:
     """Attach a container: answered when its whole effect is in the northbound."""
     ctx = context_of(request)
     key = id_of(request)
-    body = await body_of(request, wire.EndpointPut)
+    body = await body_of(request, wire.EndpointPut, keep_nul=True)
     host = ctx.host
     ctx.active.reconciler.require()
     endpoint = await ctx.active.writer.submit(lambda draft: endpoints.put(draft, key, body, host))
@@ -49,7 +49,7 @@ async def remove_endpoint(request: Request) -> Response:
 async def bulk(request: Request) -> Response:
     """Attach and detach many: each is refused alone, the rest is done."""
     ctx = context_of(request)
-    body = await body_of(request, wire.EndpointBulk)
+    body = await body_of(request, wire.EndpointBulk, keep_nul=True)
     host = ctx.host
     if body.put:
         ctx.active.reconciler.require()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
 
 from socketplane import wire
+from socketplane.controller.api.answers import body_as
 from socketplane.controller.api.context import Ctx
-from socketplane.controller.api.describe import Items
+from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.draft import Draft
 from socketplane.controller.plans import hosts
 from socketplane.errors import Forbidden
@@ -26,8 +28,8 @@ async def get_ca(ctx: Ctx) -> str:
     return ctx.service.authority.certificate
 
 
-@router.post("/join")
-async def join(body: wire.JoinRequest, ctx: Ctx) -> wire.JoinReply:
+@router.post("/join", openapi_extra=body_is(wire.JoinRequest))
+async def join(body: Annotated[wire.JoinRequest, body_as(wire.JoinRequest)], ctx: Ctx) -> wire.JoinReply:
     """Make a machine a host: certificate for its key against a token."""
     service, active = ctx.service, ctx.active
     # A first look, so that nobody without a token makes us sign; the plan looks again when it uses the token up.
@@ -68,8 +70,8 @@ async def get_host(name: str, ctx: Ctx) -> wire.Host:
     return ctx.active.views.host(ctx.active.store.committed.host(name))
 
 
-@router.put("/hosts/{name}")
-async def put_host(name: wire.Name, body: wire.HostPut, ctx: Ctx) -> wire.Host:
+@router.put("/hosts/{name}", openapi_extra=body_is(wire.HostPut))
+async def put_host(name: wire.Name, body: Annotated[wire.HostPut, body_as(wire.HostPut)], ctx: Ctx) -> wire.Host:
     """Make a machine a host without a token: the manager itself."""
     newcomer = hosts.Newcomer(name, body.system_id, str(body.address))
     host = await ctx.active.writer.submit(lambda draft: hosts.put(draft, newcomer))
@@ -77,8 +79,8 @@ async def put_host(name: wire.Name, body: wire.HostPut, ctx: Ctx) -> wire.Host:
     return ctx.active.views.host(host)
 
 
-@router.patch("/hosts/{name}")
-async def patch_host(name: str, body: wire.HostPatch, ctx: Ctx) -> wire.Host:
+@router.patch("/hosts/{name}", openapi_extra=body_is(wire.HostPatch))
+async def patch_host(name: str, body: Annotated[wire.HostPatch, body_as(wire.HostPatch)], ctx: Ctx) -> wire.Host:
     """Replace a host's labels."""
     host = await ctx.active.writer.submit(lambda draft: hosts.patch(draft, name, body))
     return ctx.active.views.host(host)
@@ -92,8 +94,8 @@ async def remove_host(name: str, ctx: Ctx, force: bool = Query(False)) -> None:
     await ctx.active.writer.submit(lambda draft: hosts.remove(draft, name, force=force))
 
 
-@router.put("/hosts/{name}/report", status_code=204)
-async def put_report(name: str, body: wire.HostReport, ctx: Ctx) -> None:
+@router.put("/hosts/{name}/report", status_code=204, openapi_extra=body_is(wire.HostReport))
+async def put_report(name: str, body: Annotated[wire.HostReport, body_as(wire.HostReport)], ctx: Ctx) -> None:
     """Take in what an agent says of its host."""
     if ctx.host.name != name:
         raise Forbidden("a host may report only of itself", field="host")
@@ -108,8 +110,8 @@ async def list_tokens(ctx: Ctx) -> Items[wire.Token]:
     return Items(items=[ctx.active.views.token(token) for token in found])
 
 
-@router.post("/tokens")
-async def create_token(body: wire.TokenCreate, ctx: Ctx) -> wire.TokenCreated:
+@router.post("/tokens", openapi_extra=body_is(wire.TokenCreate))
+async def create_token(body: Annotated[wire.TokenCreate, body_as(wire.TokenCreate)], ctx: Ctx) -> wire.TokenCreated:
     """Make a token; its text is shown this once."""
     text = new_token(ctx.service.identity.controllers, fingerprint(ctx.service.authority.certificate))
 

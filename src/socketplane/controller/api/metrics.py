@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from fastapi import APIRouter, Response
@@ -14,15 +15,22 @@ from socketplane.controller.service import Service
 
 
 class _ControllerCollector(Collector):
+    """Shows what `look` saw: it looks in the event loop, what is written down is written in a thread."""
+
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._seen: list[Metric] = []
+
+    def look(self) -> None:
+        """Read the controller's figures."""
+        active = self._service.active
+        is_active = GaugeMetricFamily(
+            "socketplane_active", "1 while this is the active controller.", value=active is not None
+        )
+        self._seen = [is_active, *(_gauges(active) if active else ()), *(_counters(active) if active else ())]
 
     def collect(self) -> Iterable[Metric]:
-        active = self._service.active
-        yield GaugeMetricFamily("socketplane_active", "1 while this is the active controller.", value=active is not None)
-        if active is not None:
-            yield from _gauges(active)
-            yield from _counters(active)
+        return self._seen
 
     def describe(self) -> Iterable[Metric]:
         return ()
@@ -61,7 +69,8 @@ class Metrics:
 
     def __init__(self, service: Service) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_ControllerCollector(service))
+        self._collector = _ControllerCollector(service)
+        self._registry.register(self._collector)
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         self._requests = Counter(
@@ -79,7 +88,9 @@ class Metrics:
         @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
         async def get_metrics() -> Response:
             """Show the metrics in Prometheus' text format."""
-            return Response(generate_latest(self._registry), media_type="text/plain; version=0.0.4; charset=utf-8")
+            self._collector.look()
+            text = await asyncio.to_thread(generate_latest, self._registry)
+            return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
         return router
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
 from socketplane import wire
-from socketplane.controller.api.answers import answer, body_of
+from socketplane.controller.api.answers import answer, body_as, body_of
 from socketplane.controller.api.context import Ctx, context_of
 from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.plans import leases, networks
 from socketplane.errors import Forbidden, InvalidInput
 
 router = APIRouter(prefix="/v1", tags=["networks"])
+Patch = Annotated[wire.NetworkPatch, body_as(wire.NetworkPatch)]
 
 
 @router.post("/networks/{network}/leases", response_model=wire.Lease, openapi_extra=body_is(wire.LeaseCreate))
@@ -57,8 +59,8 @@ async def get_network(network: str, ctx: Ctx) -> wire.Network:
     return ctx.active.views.network(ctx.active.store.committed.network(network))
 
 
-@router.post("/networks")
-async def create_network(body: wire.NetworkCreate, ctx: Ctx) -> wire.Network:
+@router.post("/networks", openapi_extra=body_is(wire.NetworkCreate))
+async def create_network(body: Annotated[wire.NetworkCreate, body_as(wire.NetworkCreate)], ctx: Ctx) -> wire.Network:
     """Make a network on every host."""
     ctx.active.reconciler.require()
     origin = ctx.caller.name if ctx.caller else ""
@@ -67,8 +69,8 @@ async def create_network(body: wire.NetworkCreate, ctx: Ctx) -> wire.Network:
     return ctx.active.views.network(network)
 
 
-@router.patch("/networks/{network}")
-async def patch_network(network: UUID, body: wire.NetworkPatch, ctx: Ctx) -> wire.Network:
+@router.patch("/networks/{network}", openapi_extra=body_is(wire.NetworkPatch))
+async def patch_network(network: UUID, body: Patch, ctx: Ctx) -> wire.Network:
     """Name a pending network, or change what may still be changed."""
     origin = ctx.active.store.committed.network(network).origin
     if ctx.caller is not None and ctx.caller.name != origin:
