@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import topology
-from conftest import OUTSIDE, UPLINK, Start, move
 from machine import Machine, Namespace, eventually
 from traffic import connects, exchange, listening, ping
 
+from conftest import OUTSIDE, UPLINK, Start, move
+from socketplane.agent import poolroute
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
@@ -26,9 +27,10 @@ GATEWAY = str(topology.GATEWAY)
 
 @pytest.fixture
 async def gateway(machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity) -> AsyncIterator[Gateway]:
-    gateway = await asyncio.to_thread(Gateway, switch, netlink, identity, machine.paths, 1442)
+    gateway = Gateway(switch, netlink, identity, machine.paths, 1442)
     await switch.ensure_bridge("userspace")
     await gateway.ensure()
+    await gateway.installed(10)
     yield gateway
     await gateway.remove()
 
@@ -36,7 +38,9 @@ async def gateway(machine: Machine, switch: Switch, netlink: Netlink, identity: 
 @contextlib.contextmanager
 def bridge_network(machine: Machine) -> Iterator[Namespace]:
     """A container on a bridge of its own, as docker0 has them."""
-    machine.run("sh", "-c", "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up")
+    machine.run(
+        "sh", "-c", "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up"
+    )
     container = Namespace(machine)
     machine.run("sh", "-c", "ip link add d0 master docker0 type veth peer name d1; ip link set d0 up")
     move(machine, "d1", container)
@@ -57,6 +61,9 @@ async def test_containers_reach_the_outside(start: Start, gateway: Gateway, outs
 async def test_containers_and_their_host_reach_each_other(start: Start, gateway: Gateway, machine: Machine) -> None:
     container = await start()
     assert exchange(machine, container.namespace, container.address) == GATEWAY
+    assert exchange(machine, container.namespace, container.address, 1000, source=UPLINK) == GATEWAY, (
+        "one address for policy"
+    )
     for address in (GATEWAY, UPLINK):
         assert exchange(container.namespace, machine, address) == container.address
 
@@ -83,28 +90,30 @@ async def test_nobody_outside_may_claim_a_containers_address(
     outside.run("ip", "address", "add", "10.192.0.77/32", "dev", "lan")
     try:
         with listening(machine) as listener:
-            assert _replied(machine, outside, "10.192.0.77", listener.getsockname()[1]) == 0
-            assert _replied(machine, outside, OUTSIDE, listener.getsockname()[1]) > 0
+            assert _taken(machine, outside, "10.192.0.77", listener.getsockname()[1]) == 0
+            assert _taken(machine, outside, OUTSIDE, listener.getsockname()[1]) > 0
     finally:
         outside.run("ip", "address", "del", "10.192.0.77/32", "dev", "lan")
 
 
-def _replied(machine: Machine, source: Namespace, address: str, port: int) -> int:
-    """Return how many SYNs of that source address the host's stack took."""
+def _taken(machine: Machine, source: Namespace, address: str, port: int) -> int:
+    """Return how many segments the host's stack took of a connection from that source address to it."""
 
-    def passive_opens() -> int:
-        header, values = (line.split() for line in machine.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:"))
+    def segments() -> int:
+        header, values = (
+            line.split() for line in machine.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:")
+        )
         return int(values[header.index("InSegs")])
 
     with contextlib.ExitStack() as stack:
-        before = passive_opens()
+        before = segments()
         with source.inside():
             handle = stack.enter_context(socket.socket())
         handle.settimeout(0.3)
         handle.bind((address, 0))
         with contextlib.suppress(OSError):
             handle.connect((UPLINK, port))
-        return passive_opens() - before
+        return segments() - before
 
 
 async def test_a_container_does_not_get_around_its_port(start: Start, gateway: Gateway, machine: Machine) -> None:
@@ -112,13 +121,20 @@ async def test_a_container_does_not_get_around_its_port(start: Start, gateway: G
     container = await start()
     port = f"sp{container.id[:12]}"
     mac = machine.run("cat", f"/sys/class/net/{port}/address").strip()
-    container.namespace.run("ip", "route", "add", UPLINK, "dev", "eth0")
-    assert not ping(container.namespace, UPLINK), "ARP is not answered by the host's end"
-    container.namespace.run("ip", "neigh", "replace", UPLINK, "lladdr", mac, "dev", "eth0")
-    assert not ping(container.namespace, UPLINK), "frames to the host's end are not taken"
+    inside = container.namespace
+    inside.run("ip", "route", "add", UPLINK, "dev", "eth0")
+    inside.run("ip", "address", "add", "198.51.100.7/32", "dev", "eth0")
+    assert not ping(inside, UPLINK)
+    assert "lladdr" not in inside.run("ip", "neigh", "show", UPLINK), "ARP is not answered by the host's end"
+    inside.run("ip", "neigh", "replace", UPLINK, "lladdr", mac, "dev", "eth0")
+    with listening(machine) as listener:
+        for source in (container.address, "198.51.100.7"):
+            assert _taken(machine, inside, source, listener.getsockname()[1]) == 0, "frames to the host's end are not taken"
 
 
-async def test_internal_networks_get_no_egress(start: Start, gateway: Gateway, machine: Machine, outside: Namespace) -> None:
+async def test_internal_networks_get_no_egress(
+    start: Start, gateway: Gateway, machine: Machine, outside: Namespace
+) -> None:
     inside = await start("internal", "10.192.4.10")
     assert ping(inside.namespace, OUTSIDE), "before the network is declared internal"
     await gateway.set_internal([topology.INTERNAL])
@@ -147,7 +163,11 @@ async def test_the_administrators_lines_come_first(gateway: Gateway, machine: Ma
     await gateway.ensure()
     await gateway.ensure()
     rules = machine.run("iptables", "-S", "DOCKER-USER").splitlines()[1:]
-    assert rules == ["-A DOCKER-USER -s 198.51.100.1/32 -j DROP", "-A DOCKER-USER -j SOCKETPLANE", "-A DOCKER-USER -j RETURN"]
+    assert rules == [
+        "-A DOCKER-USER -s 198.51.100.1/32 -j DROP",
+        "-A DOCKER-USER -j SOCKETPLANE",
+        "-A DOCKER-USER -j RETURN",
+    ]
 
 
 async def test_flushed_rules_come_back(gateway: Gateway, machine: Machine, docker_rules: None) -> None:
@@ -177,7 +197,9 @@ async def test_links_forward_only_as_needed_and_are_restored(
             await gateway.ensure()
             assert ping(outside, "172.17.0.2"), "somebody else did"
         finally:
-            machine.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv4/conf/eth0/forwarding")
+            machine.run(
+                "sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv4/conf/eth0/forwarding"
+            )
             outside.run("ip", "route", "del", "172.17.0.0/16")
     await gateway.remove()
     assert _setting(machine, "eth0") == "0"
@@ -187,7 +209,7 @@ async def test_links_forward_only_as_needed_and_are_restored(
 async def test_a_new_agent_restores_what_an_old_one_changed(
     gateway: Gateway, machine: Machine, outside: Namespace, switch: Switch, netlink: Netlink, identity: HostIdentity
 ) -> None:
-    successor = await asyncio.to_thread(Gateway, switch, netlink, identity, machine.paths, 1442)
+    successor = Gateway(switch, netlink, identity, machine.paths, 1442)
     await successor.ensure()
     await successor.remove()
     assert _setting(machine, "eth0") == "0"
@@ -205,7 +227,9 @@ async def test_ensure_repeated_changes_nothing(gateway: Gateway, machine: Machin
 async def test_the_host_port_is_repaired(start: Start, gateway: Gateway, machine: Machine) -> None:
     container = await start()
     async with running(gateway):
-        for damage in ("ip address flush dev sp0", f"ip route del {topology.POOL}", "ip link set sp0 down", "ip link set sp0 mtu 1300"):
+        route = f"ip route del {topology.POOL} table {poolroute.TABLE}"
+        rule = f"ip rule del priority {poolroute.PRIORITY}"
+        for damage in ("ip address flush dev sp0", route, rule, "ip link set sp0 down", "ip link set sp0 mtu 1300"):
             machine.run("sh", "-c", damage)
             await until(lambda: ping(machine, container.address), f"reachable after {damage}")
         await until(lambda: "mtu 1442" in machine.run("ip", "link", "show", "sp0"), "MTU")
@@ -228,16 +252,19 @@ async def test_remove_leaves_nothing(gateway: Gateway, machine: Machine, docker_
     await gateway.ensure()
     await gateway.remove()
     assert "sp0" not in machine.run("ip", "-o", "link")
-    assert "10.192" not in machine.run("ip", "route")
+    assert "10.192" not in machine.run("ip", "route", "show", "table", "all")
+    assert "10.192" not in machine.run("ip", "rule")
     assert _rules(machine)[0] == ""
     assert "SOCKETPLANE" not in _rules(machine)[1]
     assert "DOCKER-USER" in _rules(machine)[1]
     await gateway.remove()
 
 
-async def test_somebody_elses_route_is_a_conflict(machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity) -> None:
+async def test_somebody_elses_route_is_a_conflict(
+    machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity
+) -> None:
     machine.run("ip", "route", "add", str(topology.POOL), "dev", "eth0")
-    gateway = await asyncio.to_thread(Gateway, switch, netlink, identity, machine.paths, 1442)
+    gateway = Gateway(switch, netlink, identity, machine.paths, 1442)
     try:
         with pytest.raises(Conflict, match=r"10\.192\.0\.0/10") as caught:
             await gateway.ensure()
@@ -319,7 +346,9 @@ def _rules(machine: Machine) -> tuple[str, str]:
 
 
 def _snapshot(machine: Machine) -> tuple[str, ...]:
-    shown = [machine.run("ip", *what) for what in (["address"], ["route"], ["-o", "link"])]
+    shown = [
+        machine.run("ip", *what) for what in (["address"], ["route", "show", "table", "all"], ["rule"], ["-o", "link"])
+    ]
     return (*shown, *_rules(machine), machine.vsctl("list", "interface", "sp0"))
 
 

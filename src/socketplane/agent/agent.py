@@ -25,8 +25,6 @@ from socketplane.agent.tail import LogTail
 from socketplane.agent.tunnels import Tunnels
 from socketplane.config import Paths
 
-_NO_OVERLAP_CHECK = 27
-"""Docker's first major version that leaves subnets of ours unchecked (see protocol.ADDRESS_SPACE)."""
 STATE_FILE = "agent.json"
 """Below Paths.state."""
 _RESTART_PAUSE = 1.0
@@ -42,6 +40,7 @@ class Timing:
     interval: float = reconcile.INTERVAL
     report: float = report.INTERVAL
     install: float = driver.INSTALL_TIMEOUT
+    settling: float = networks.SETTLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,13 @@ class Agent:
         self.locks = Locks()
         adoption = Adoption(self.state, self.link, around.docker, clock=around.wall)
         self.networks = networks.Networks(
-            self.state, self.link, around.docker, adoption, clock=around.wall, interval=timing.interval
+            self.state,
+            self.link,
+            around.docker,
+            adoption,
+            clock=around.wall,
+            interval=timing.interval,
+            settling=timing.settling,
         )
         self.driver = driver.NetworkDriver(
             self.state,
@@ -92,9 +97,7 @@ class Agent:
             clock=around.wall,
             install_timeout=timing.install,
         )
-        self.ipam = ipam.IpamDriver(
-            self.state, self.link, self.outbox, clock=around.wall, engine_skips_check=self._engine_skips_check
-        )
+        self.ipam = ipam.IpamDriver(self.state, self.link, self.outbox, clock=around.wall)
         self.reconciler = reconcile.Reconciler(
             self.state,
             self.link,
@@ -184,10 +187,6 @@ class Agent:
     def _internal(self) -> frozenset[IPv4Network]:
         cluster = {network.subnet for network in self.link.networks.values() if network.internal}
         return frozenset(cluster | {record.subnet for record in self.state.networks.values() if record.internal})
-
-    def _engine_skips_check(self) -> bool:
-        major = self._around.docker.version.partition(".")[0]
-        return major.isdigit() and int(major) >= _NO_OVERLAP_CHECK
 
 
 async def keep(name: str, part: Callable[[], Awaitable[None]]) -> None:

@@ -17,8 +17,6 @@ from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import SwitchPort
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
-from socketplane.errors import Unavailable
-from socketplane.ovsdb import Row
 
 TUNNEL_OVERHEAD = 58
 """Geneve over IPv4 with OVN's option: what an underlay packet has besides the container's."""
@@ -91,11 +89,7 @@ class Datapath:
 
     async def installed(self, endpoint_id: str, timeout: float) -> None:  # noqa: ASYNC109
         """Return once ovn-controller and ovs-vswitchd serve the port. See `Plumbing.installed`."""
-        name = veth.host_end(endpoint_id)
-        try:
-            await self._switch.wait_interface(name, _is_installed, timeout)
-        except TimeoutError:
-            raise self._why_not(name, timeout) from None
+        await self._switch.installed(veth.host_end(endpoint_id), timeout)
 
     def ports(self) -> frozenset[str]:
         """Return the ids of endpoints that have a port or veth of ours."""
@@ -127,28 +121,10 @@ class Datapath:
         if link is not None:
             self._mtu = int(link.get("mtu")) - TUNNEL_OVERHEAD
 
-    def _why_not(self, name: str, timeout: float) -> Unavailable:
-        row = self._switch.interface(name)
-        missing, remedy = "Open vSwitch has no such port", "attach the endpoint anew"
-        if row is not None and row["error"]:
-            missing, remedy = f"Open vSwitch says: {row['error']}", "see ovs-vswitchd's log"
-        elif row is not None and row["ofport"] is None:
-            missing, remedy = "ovs-vswitchd has not taken the port", "see that ovs-vswitchd runs"
-        elif row is not None and "ovn-remote" not in self._switch.external_ids():
-            missing, remedy = "this host is no chassis of OVN (no ovn-remote)", "run `socketplane up` or `join`"
-        elif row is not None:
-            missing = f"ovn-controller has not bound {row['external_ids'].get('iface-id')}"
-            remedy = "see that ovn-controller runs and reaches the southbound database"
-        return Unavailable(f"port {name} is not ready after {timeout:g} s: {missing}", remedy=remedy)
-
 
 def detect_kind() -> Kind:
     """Return the datapath that this kernel offers to Open vSwitch."""
     return "kernel" if has_generic_family("ovs_datapath") else "userspace"
-
-
-def _is_installed(row: Row) -> bool:
-    return bool(row["external_ids"].get("ovn-installed") == "true")
 
 
 def _port(spec: Veth) -> SwitchPort:

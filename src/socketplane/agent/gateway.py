@@ -13,7 +13,7 @@ import structlog
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from socketplane.agent import hostport
+from socketplane.agent import hostport, poolroute
 from socketplane.agent.firewall import Firewall
 from socketplane.agent.forwarding import Forwarding
 from socketplane.agent.hostport import HostPort
@@ -57,6 +57,10 @@ class Gateway:
         async with self._lock:
             await self._ensure_port()
 
+    async def installed(self, timeout: float) -> None:  # noqa: ASYNC109 - the bound is the contract
+        """Return once packets pass `sp0`. Unavailable after `timeout` seconds, with what is missing."""
+        await self._switch.installed(hostport.NAME, timeout)
+
     async def set_internal(self, subnets: Collection[IPv4Network]) -> None:
         """Say which networks get no egress; it is so when this returns."""
         self._boundary = replace(self._boundary, internal=frozenset(subnets))
@@ -73,6 +77,7 @@ class Gateway:
         async with self._lock:
             if await self._switch.delete(hostport.NAME, _OWNER):
                 await self._switch.settled()  # the firewall goes last
+            await self._netlink.call(poolroute.remove)
             await self._netlink.call(lambda _: self._forwarding.restore())
             await self._firewall.remove()
         _log.info("gateway removed", port=hostport.NAME)

@@ -30,7 +30,6 @@ from socketplane.errors import (
 )
 
 _RESERVED_FOR = 60.0
-_HOST_PORT = "sp0"
 _log = structlog.get_logger()
 
 REQUESTS: Mapping[str, type[protocol.Request]] = {
@@ -53,14 +52,12 @@ class IpamDriver:
         *,
         clock: Callable[[], float] = time.time,
         route_table: Callable[[], str] = routes.TABLE.read_text,
-        engine_skips_check: Callable[[], bool] = lambda: False,
     ) -> None:
         self._state = state
         self._link = link
         self._outbox = outbox
         self._clock = clock
         self._route_table = route_table
-        self._engine_skips_check = engine_skips_check
         self._reserved: dict[tuple[UUID, IPv4Address], float] = {}
         self._gateways: dict[UUID, IPv4Address] = {}
 
@@ -153,14 +150,14 @@ class IpamDriver:
     async def _refuse_overlap(self, network: wire.Network) -> None:
         """Refuse a subnet that the host has a route to: Docker before 27 would ask for another one, for ever.
 
-        Later ones don't look, and the route to the pool through our own port is no overlap in earnest.
+        Our own route to the pool is none: it stands in a table of its own.
         """
         try:
             found = routes.overlapping(network.subnet, await asyncio.to_thread(self._route_table))
         except OSError as error:
             _log.warning("ipam.no_routes", reason=str(error))
             return
-        if found and not (found[0] == _HOST_PORT and self._engine_skips_check()):
+        if found:
             raise SubnetOverlap(
                 f"{network.subnet} overlaps this host's route to {found[1]} on {found[0]}",
                 remedy="name a free subnet with --subnet, or create it with `socketplane network create`",

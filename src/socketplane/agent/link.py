@@ -19,6 +19,7 @@ PATIENCE = 10.0
 """Seconds that an attach waits for a controller, counted from when it was first missed, by whomever."""
 UNREACHABLE = "the controller is unreachable"
 _PROBE_EVERY = 1.0
+_DELETED_AT_MOST = 1000
 _RETRY_EVERY = 0.25
 _log = structlog.get_logger()
 
@@ -95,6 +96,7 @@ class Link:
         """This host's name in the cluster."""
         self.networks: dict[UUID, wire.Network] = {}
         self.hosts: dict[str, wire.Host] = {}
+        self._deleted: dict[UUID, None] = {}
         self.synced = False
         """Whether `networks` came from a controller at all."""
 
@@ -167,6 +169,18 @@ class Link:
         """Delete a network; one that is gone already is deleted. InUse: endpoints stand somewhere."""
         with suppress(NotFound):
             await self.call("DELETE", f"/v1/networks/{network}", patience=0, timeout=5.0)
+        self.forget(network)
+
+    def know(self, network: wire.Network) -> None:
+        """Take in a network as an answer told it; the watch may tell it later, or of an earlier state."""
+        if network.id not in self._deleted and network.name:
+            self.networks[network.id] = network
+
+    def forget(self, network: UUID) -> None:
+        """Take in that a network is deleted. Ids are never used again: what the watch still tells of it is old."""
+        self._deleted[network] = None
+        if len(self._deleted) > _DELETED_AT_MOST:
+            del self._deleted[next(iter(self._deleted))]
         self.networks.pop(network, None)
 
     async def run(self) -> None:
@@ -179,15 +193,17 @@ class Link:
 
     def _apply(self, change: wire.Change) -> None:
         if change.type == "snapshot":
-            self.networks = {network.id: network for network in change.networks or []}
+            self.networks = {}
+            for network in change.networks or []:
+                self.know(network)
             self.hosts = {host.name: host for host in change.hosts or []}
             self.synced = True
         elif change.type == "put" and change.network is not None:
-            self.networks[change.network.id] = change.network
+            self.know(change.network)
         elif change.type == "put" and change.host is not None:
             self.hosts[change.host.name] = change.host
         elif change.type == "delete" and change.kind == "network":
-            self.networks.pop(UUID(change.id), None)
+            self.forget(UUID(change.id))
         elif change.type == "delete":
             self.hosts.pop(change.id, None)
 

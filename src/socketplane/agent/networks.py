@@ -22,8 +22,8 @@ from socketplane.agent.state import NetworkRecord, State
 from socketplane.errors import Forbidden, InUse, NameInUse, NotFound, SocketPlaneError, Unavailable
 
 INTERVAL = 10.0
-_SETTLING = 60.0
-"""Seconds for which a record without its Docker network, or the reverse, is taken for work in progress."""
+SETTLING = 15.0
+"""Seconds for which a record without its Docker network, or the reverse, is taken for dockerd's work in progress."""
 _log = structlog.get_logger()
 
 
@@ -69,6 +69,7 @@ def plan(
 ) -> list[Action]:
     """Return what brings the engine's networks and the controller's together. Docker's ids differ from host to host."""
     actions: list[Action] = []
+    recorded = {record.id for record in records.values()}
     here: dict[UUID, DockerNetwork] = {}
     by_name = {network.name: network for network in docker}
     for network in docker:
@@ -89,9 +90,9 @@ def plan(
                 actions.append(Clash(_misnamed(wanted, here[uuid])))
             continue
         rival = by_name.get(wanted.name)
-        if rival is None:
+        if rival is None and uuid not in recorded:  # else dockerd is about to list it, or about to forget it
             actions.append(Create(wanted))
-        elif not rival.ours:
+        elif rival is not None and not rival.ours:
             actions.append(Clash(_rival(wanted, rival)))
     return actions
 
@@ -108,6 +109,7 @@ class Networks:
         *,
         clock: Callable[[], float] = time.time,
         interval: float = INTERVAL,
+        settling: float = SETTLING,
     ) -> None:
         self._state = state
         self._link = link
@@ -115,6 +117,8 @@ class Networks:
         self._adoption = adoption
         self._clock = clock
         self._interval = interval
+        self._settling = settling
+        self._absent: dict[str, float] = {}
         self._wanted = asyncio.Event()
         self._again = False
         self.conflicts: list[str] = []
@@ -180,15 +184,18 @@ class Networks:
             self._state.tombstones.discard(network)
 
     def _forget_gone(self, present: Collection[str]) -> None:
-        """Drop what is remembered of Docker networks that are no more, as after a removal while we were down."""
-        young = self._clock() - _SETTLING
-        self._state.removing &= set(present)
-        self._state.deleting = {
-            key: since for key, since in self._state.deleting.items() if key in present and since > young
-        }
-        for record in list(self._state.networks.values()):
-            if record.docker not in present and record.created < young:
-                del self._state.networks[record.docker]
+        """Drop what is remembered of Docker networks that are no more, as after a removal while we were down.
+
+        dockerd does not list a network yet while it calls CreateNetwork, and no more before it calls DeleteNetwork.
+        """
+        state, now = self._state, self._clock()
+        state.removing &= set(present)
+        young = now - self._settling
+        state.deleting = {key: since for key, since in state.deleting.items() if key in present and since > young}
+        self._absent = {key: self._absent.get(key, now) for key in state.networks if key not in present}
+        for docker, since in self._absent.items():
+            if since <= young:
+                del state.networks[docker]
 
     async def _recall(self, docker: Sequence[DockerNetwork]) -> None:
         for network in docker:
@@ -217,7 +224,7 @@ class Networks:
         except NotFound:
             return await self._remove(docker, "it was deleted in the cluster")
         if network.name:
-            self._link.networks[network.id] = network
+            self._link.know(network)
             return []
         if not re.match(wire.NAME_PATTERN, docker.name):
             return [
@@ -232,7 +239,7 @@ class Networks:
                 await self._link.delete_network(network.id)
             return conflicts
         named = wire.Network.model_validate(answer)
-        self._link.networks[named.id] = named
+        self._link.know(named)
         _log.info("network.adopted", name=named.name, network=str(named.id), docker=docker.id[:12])
         return []
 

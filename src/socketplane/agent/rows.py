@@ -161,6 +161,29 @@ def bridge_delete_operations(tables: Tables, index: Index) -> list[Operation]:
     return [mutate("Open_vSwitch", by_uuid(root_uuid(tables)), [("bridges", "delete", frozenset({bridge}))])]
 
 
+def is_installed(interface: Row | None) -> bool:
+    """Return whether OVN and Open vSwitch say that the port works."""
+    return interface is not None and bool(interface["external_ids"].get("ovn-installed") == "true")
+
+
+def not_installed(tables: Tables | None, interface: Row | None, name: str, waited: float) -> Unavailable:
+    """Return the error for a port that does not work yet: what is missing."""
+    if tables is None:
+        missing, remedy = "Open vSwitch's database does not answer", "see that ovsdb-server runs"
+    elif interface is None:
+        missing, remedy = "Open vSwitch has no such port", "attach the endpoint anew"
+    elif interface["error"]:
+        missing, remedy = f"Open vSwitch says: {interface['error']}", "see ovs-vswitchd's log"
+    elif interface["ofport"] is None:
+        missing, remedy = "ovs-vswitchd has not taken the port", "see that ovs-vswitchd runs"
+    elif "ovn-remote" not in tables["Open_vSwitch"][root_uuid(tables)]["external_ids"]:
+        missing, remedy = "this host is no chassis of OVN", "run `socketplane up` or `socketplane join`"
+    else:
+        missing = f"ovn-controller has not bound {interface['external_ids'].get('iface-id')}"
+        remedy = "see that ovn-controller runs and reaches the southbound database"
+    return Unavailable(f"port {name} is not ready after {waited:g} s: {missing}", remedy=remedy)
+
+
 def root_uuid(tables: Tables) -> UUID:
     """Return the row of Open_vSwitch. Unavailable: the database was never initialised."""
     for uuid in tables["Open_vSwitch"]:

@@ -15,7 +15,7 @@ from socketplane.agent.gather import Gatherer
 from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import BRIDGE, OWNER, Index, SwitchPort
 from socketplane.config import Paths
-from socketplane.errors import NotFound, Unavailable
+from socketplane.errors import Unavailable
 from socketplane.ovsdb import (
     Client,
     ConstraintViolation,
@@ -123,21 +123,17 @@ class Switch:
                 if row["external_ids"].get(OWNER) == owner:
                     yield row
 
-    def external_ids(self) -> dict[str, str]:
-        """Return what the host says of itself to OVN (`ovn-remote`, `system-id`, ...)."""
-        tables = self._tables
-        return {} if tables is None else dict(tables["Open_vSwitch"][rows.root_uuid(tables)]["external_ids"])
+    async def installed(self, name: str, timeout: float) -> None:  # noqa: ASYNC109 - the bound is the contract
+        """Return once ovn-controller and ovs-vswitchd serve the port.
 
-    async def wait_interface(self, name: str, condition: Callable[[Row], bool], timeout: float) -> None:  # noqa: ASYNC109
-        """Return once an interface is there and as wanted. Raises TimeoutError."""
-        async with asyncio.timeout(timeout):
-            replica = await self.replica()
-
-            def met(_: Replica) -> bool:
-                row = self.interface(name)
-                return row is not None and condition(row)
-
-            await replica.wait_for(met)
+        Unavailable after `timeout` seconds, with what is missing in its message.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                replica = await self.replica()
+                await replica.wait_for(lambda _: rows.is_installed(self.interface(name)))
+        except TimeoutError:
+            raise rows.not_installed(self._tables, self.interface(name), name, timeout) from None
 
     async def replica(self) -> Replica:
         """Return the live copy of the database. Unavailable: ovsdb-server does not answer."""
@@ -201,8 +197,3 @@ class _bound:  # noqa: N801 - reads like asyncio.timeout
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
             raise self._error(late) from None
-
-
-def no_such_port(name: str) -> NotFound:
-    """Return the error for a port that is not there."""
-    return NotFound(f"Open vSwitch has no port {name}", remedy="attach the endpoint anew")
