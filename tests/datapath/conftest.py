@@ -106,7 +106,9 @@ async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
             stack.callback(namespace.close)
             move(machine, name, namespace)
             router = topology.INTERNAL[1] if network == "internal" else topology.WEB[1]
-            script = f"ip link set {name} name eth0; ip addr add {address}/22 dev eth0; ip link set lo up; ip link set eth0 up"
+            script = (
+                f"ip link set {name} name eth0; ip addr add {address}/22 dev eth0; ip link set lo up; ip link set eth0 up"
+            )
             namespace.run("sh", "-c", f"{script}; ip route add default via {router}")
             await datapath.installed(endpoint_id, 5)
             return Container(endpoint_id, address, namespace)
@@ -117,7 +119,16 @@ async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
 @pytest.fixture
 def identity() -> HostIdentity:
     return HostIdentity(
-        topology.HOST, "chassis-1", "manager", IPv4Address(UPLINK), (), (), topology.GATEWAY, None, topology.POOL, topology.HOSTS
+        topology.HOST,
+        "chassis-1",
+        "manager",
+        IPv4Address(UPLINK),
+        (),
+        (),
+        topology.GATEWAY,
+        None,
+        topology.POOL,
+        topology.HOSTS,
     )
 
 

@@ -42,7 +42,9 @@ class Namespace:
     def __init__(self, machine: Machine | None = None, *unshare: str) -> None:
         into = machine.enter if machine else []
         command = [*into, "unshare", "--net", *unshare, "setpriv", "--pdeathsig", "KILL", "sleep", "infinity"]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent
+        )
         self.pid = self._first()
         self.enter = ["nsenter", "--target", str(self.pid), "--net", "--"]
 
@@ -147,7 +149,9 @@ class Machine(Namespace):
         pid = self.pid_of(folder, name)
         self.run("kill", "-KILL", pid)
         # No process here reaps what a daemon leaves.
-        eventually(lambda: "State:" not in self.run("sh", "-c", f"grep 'State:.[^ZX]' /proc/{pid}/status", check=False), name)
+        eventually(
+            lambda: "State:" not in self.run("sh", "-c", f"grep 'State:.[^ZX]' /proc/{pid}/status", check=False), name
+        )
 
     def start_ovn(self, system_id: str) -> None:
         """Make this machine a chassis, and start northd and ovn-controller."""

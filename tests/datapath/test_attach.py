@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from conftest import Start
 from traffic import exchange, ping
+
+from conftest import Start
 
 
 async def test_containers_talk_from_the_first_packet(start: Start) -> None:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
 
 from machine import Machine
+
 from socketplane.model.types import mac_of
 
 POOL = IPv4Network("10.192.0.0/10")
@@ -25,7 +26,14 @@ def make(machine: Machine) -> None:
         *_network("hosts", str(HOSTS[1]), HOSTS.prefixlen),
         *_port("hosts", f"sp0-{HOST}", GATEWAY),
         ["lr-policy-add", "router", "200", f"ip4.dst == {{{POOL}, {HOSTS}}}", "allow"],
-        ["lr-policy-add", "router", "100", f'ip4.src == {POOL} && is_chassis_resident("sp0-{HOST}")', "reroute", str(GATEWAY)],
+        [
+            "lr-policy-add",
+            "router",
+            "100",
+            f'ip4.src == {POOL} && is_chassis_resident("sp0-{HOST}")',
+            "reroute",
+            str(GATEWAY),
+        ],
         ["lr-route-add", "router", "0.0.0.0/0", str(HOSTS[-2])],
     ]
     machine.nbctl(*_joined(commands))
@@ -34,7 +42,14 @@ def make(machine: Machine) -> None:
 def add_port(machine: Machine, network: str, endpoint_id: str, address: IPv4Address) -> None:
     """Make an endpoint's logical port, segmented as from the baseline: answers pass."""
     name = f"sp-{endpoint_id}"
-    machine.nbctl(*_joined(_port(network, name, address)), "--", "set", "logical_switch_port", name, f"options:iface-id-ver={endpoint_id}")
+    machine.nbctl(
+        *_joined(_port(network, name, address)),
+        "--",
+        "set",
+        "logical_switch_port",
+        name,
+        f"options:iface-id-ver={endpoint_id}",
+    )
 
 
 def remove_port(machine: Machine, endpoint_id: str) -> None:

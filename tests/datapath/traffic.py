@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from machine import Namespace
 
@@ -48,7 +48,7 @@ def connects(source: Namespace, target: str, port: int, timeout: float = 0.5) ->
         return True
 
 
-def exchange(client: Namespace, server: Namespace, address: str, size: int = BULK) -> str:
+def exchange(client: Namespace, server: Namespace, address: str, size: int = BULK, source: str = "") -> str:
     """Send `size` random bytes both ways at once over one connection; return the client's address as the server saw it.
 
     Fails when a byte is missing or wrong, or nothing moves for five seconds.
@@ -57,6 +57,7 @@ def exchange(client: Namespace, server: Namespace, address: str, size: int = BUL
     with ExitStack() as stack:
         listener = stack.enter_context(listening(server))
         ours = stack.enter_context(tcp_socket(client))
+        ours.bind((source, 0))
         ours.connect((address, listener.getsockname()[1]))
         theirs, (seen, _) = listener.accept()
         stack.enter_context(theirs)
