@@ -21,7 +21,7 @@ from support import controller_keys
 from support.engine import Engine
 from support.ovsdb_server import free_port
 
-FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0)
+FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3)
 
 
 class Ports:

@@ -8,10 +8,6 @@ from socketplane.errors import Unavailable
 from support.engine import EngineError
 
 
-async def has(host, *names):
-    return set(names) <= host.engine.names()
-
-
 async def test_a_network_of_the_cluster_is_on_every_engine_as_it_was_asked_for(world, h1, h2, until):
     asked = {
         "name": "web",

@@ -68,6 +68,7 @@ class Net:
     subnet: str = ""
     gateway: str = ""
     ipam_driver: str = "default"
+    in_delete: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -235,6 +236,7 @@ class Engine:
         net = self.net(name)
         if any(net.id in box.places for box in self.boxes.values()):
             raise EngineError(f"error while removing network: network {net.name} id {net.id} has active endpoints", 403)
+        net.in_delete = True  # not listed any more from here on
         if net.driver == "socketplane" and net.pool_id:
             address = net.gateway.split("/")[0]
             await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address})
@@ -389,7 +391,7 @@ class Engine:
 
     async def _list_networks(self, request: web.Request) -> web.Response:
         await self._served(request)
-        return web.json_response([self._told(net) for net in self.networks.values()])
+        return web.json_response([self._told(net) for net in self.networks.values() if not net.in_delete])
 
     async def _inspect_network(self, request: web.Request) -> web.Response:
         await self._served(request)
