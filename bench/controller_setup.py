@@ -64,8 +64,15 @@ class Stack:
     """The running parts."""
 
     pid: int
+    databases: Sequence[int]
     unix: Path
     hosts: Sequence[Host]
+
+    def processor(self) -> float:
+        """Return the processor time that controller and databases used, seconds."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in (self.pid, *self.databases)]
+        return sum(int(entry[11]) + int(entry[12]) for entry in fields) / ticks
 
     def resident(self) -> float:
         """Return the controller's resident memory, MiB."""
@@ -81,8 +88,10 @@ def stack(root: Path, hosts: int, profile: Path | None) -> Iterator[Stack]:
     paths = Paths(root)
     port = _free_port()
     with ExitStack() as ends:
-        _database(ends, SCHEMA_FILE, paths.intent_db, paths.intent_socket)
-        _database(ends, NORTHBOUND_SCHEMA, root / "northbound.db", paths.northbound_socket)
+        databases = [
+            _database(ends, SCHEMA_FILE, paths.intent_db, paths.intent_socket),
+            _database(ends, NORTHBOUND_SCHEMA, root / "northbound.db", paths.northbound_socket),
+        ]
         authority = pki.make_ca("bench", datetime.now(UTC))
         _lay(paths.pki, authority, "server", pki.Subject("bench", pki.ORGANIZATION_SERVER), server=True)
         (paths.pki / pki.CA_KEY).write_text(authority.key)
@@ -101,7 +110,7 @@ def stack(root: Path, hosts: int, profile: Path | None) -> Iterator[Stack]:
         command = [sys.executable, *profiling, "-m", "socketplane.controller"]
         process = ends.enter_context(_process(command, env={**os.environ, "SOCKETPLANE_ROOT": str(root)}, log=root / "log"))
         _wait(paths.controller_socket, process)
-        yield Stack(process.pid, paths.controller_socket, made)
+        yield Stack(process.pid, databases, paths.controller_socket, made)
 
 
 def _host(root: Path, authority: pki.Authority, number: int, port: int) -> Host:
@@ -120,7 +129,7 @@ def _lay(directory: Path, authority: pki.Authority, name: str, subject: pki.Subj
     (directory / f"{name}.key").write_text(pair.key)
 
 
-def _database(ends: ExitStack, schema: Path, file: Path, listen: Path) -> None:
+def _database(ends: ExitStack, schema: Path, file: Path, listen: Path) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     listen.parent.mkdir(parents=True, exist_ok=True)
     subprocess.run(["ovsdb-tool", "create", file, schema], check=True)
@@ -128,6 +137,7 @@ def _database(ends: ExitStack, schema: Path, file: Path, listen: Path) -> None:
     command = ["ovsdb-server", f"--remote=punix:{listen}", f"--unixctl={control}", "--no-chdir", "--verbose=off", str(file)]
     process = ends.enter_context(_process(command, env={**os.environ, "OVS_RUNDIR": str(file.parent)}, log=None))
     _wait(listen, process)
+    return process.pid
 
 
 @contextmanager
