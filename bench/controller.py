@@ -1,6 +1,6 @@
 """The controller's benchmark: real ovsdb-servers, no switch; 64 hosts' connections with mutual TLS.
 
-    .venv/bin/python bench/controller.py [-o json] [--present 10000]
+    .venv/bin/python -m bench.controller [-o json] [--present 10000]
 
 What is measured is the controller's process as it is installed, over TLS on loopback, with every change on disk and in
 both databases before its answer.
@@ -24,9 +24,7 @@ from typing import Any
 
 import uvloop
 
-sys.path.insert(0, str(Path(__file__).parent))
-from controller_setup import Host, Stack, stack
-
+from bench.controller_setup import Host, Stack, stack
 from socketplane.model.types import mac_of
 from socketplane.transport.client import ControllerClient
 
