@@ -33,12 +33,14 @@ class Ports:
     def __init__(self) -> None:
         self.attached: dict[str, str] = {}
         self.broken = ""
+        self.tries = 0
         self.not_installed = False
         self.detaching = asyncio.Event()
         self.detaching.set()
 
     async def attach(self, endpoint_id, mac, mtu):
         assert mtu == self.mtu
+        self.tries += 1
         if self.broken:
             raise Unavailable(self.broken)
         await asyncio.sleep(0)

@@ -162,6 +162,19 @@ async def test_create_endpoint_that_fails_undoes_itself(world, h1, until):
     assert "NetworkDriver.DeleteEndpoint" not in [method for method, _ in h1.engine.plugin.calls]
     assert h1.agent.state.endpoints == {}
     assert await world.items("/v1/leases", host="h1") == []
+    tries = h1.ports.tries
+    results = await asyncio.gather(*(h1.engine.run(f"b{n}", "web") for n in range(10)), return_exceptions=True)
+    assert all("Open vSwitch does not answer" in str(result) for result in results)
+    assert h1.ports.tries - tries <= 2, "what is known to fail is not waited for ten times"
+    h1.ports.broken = ""
+
+    async def recovered():
+        try:
+            return await h1.engine.run("c", "web")
+        except EngineError:
+            return None
+
+    await until(recovered)
 
 
 async def test_every_method_may_be_repeated(world, h1, until):

@@ -24,6 +24,7 @@ from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
 from socketplane.agent.tunnels import Tunnels
 from socketplane.config import Paths
+from socketplane.errors import SocketPlaneError
 
 STATE_FILE = "agent.json"
 """Below Paths.state."""
@@ -56,7 +57,6 @@ class Surroundings:
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
-    ovs_version: Callable[[], str] = field(default=str)
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -95,6 +95,7 @@ class Agent:
             networks_changed=self.networks.wake,
             confine=self._confine_with,
             clock=around.wall,
+            monotonic=around.clock,
             install_timeout=timing.install,
         )
         self.ipam = ipam.IpamDriver(self.state, self.link, self.outbox, clock=around.wall)
@@ -114,9 +115,9 @@ class Agent:
         self.tunnels = self._make_tunnels(around.netlink)
         self.reporter = report.Reporter(
             self.link,
-            around.paths.root / "run/ovn",
+            around.paths.root / "run",
             LogTail(around.paths.root / "var/log/ovn/ovn-controller.log"),
-            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu, around.ovs_version()),
+            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
             alarms=lambda: [*self.reconciler.alarms, *around.alarms(), *(self.tunnels.alarms if self.tunnels else ())],
@@ -190,10 +191,15 @@ class Agent:
 
 
 async def keep(name: str, part: Callable[[], Awaitable[None]]) -> None:
-    """Run a part for ever: one that fails is logged and started again."""
+    """Run a part for ever: one that fails is logged (the same reason once) and started again."""
+    complaint = ""
     while True:
         try:
             await part()
+        except SocketPlaneError as error:
+            if str(error) != complaint:
+                complaint = str(error)
+                _log.warning("part.waits", part=name, reason=complaint)
         except Exception:
             _log.exception("part.failed", part=name)
         await asyncio.sleep(_RESTART_PAUSE)

@@ -15,7 +15,7 @@ from socketplane import wire
 from socketplane.agent import protocol
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.identity import Identifier, Identity
-from socketplane.agent.link import Link
+from socketplane.agent.link import Breaker, Link
 from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
@@ -63,6 +63,7 @@ class NetworkDriver:
         networks_changed: Callable[[], None] = lambda: None,
         confine: Callable[[NetworkRecord], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         install_timeout: float = INSTALL_TIMEOUT,
     ) -> None:
         self._state = state
@@ -77,6 +78,7 @@ class NetworkDriver:
         self._clock = clock
         self._install_timeout = install_timeout
         self._container_ends: dict[str, str] = {}
+        self._breaker = Breaker(monotonic, "datapath")
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by the names that dockerd calls."""
@@ -195,11 +197,13 @@ class NetworkDriver:
             self._state.tombstones.add(record.id)
 
     async def _attach(self, record: EndpointRecord) -> str:
+        self._breaker.refuse(0)  # libnetwork makes a network's endpoints one after another: they must not add up
         try:
             name = await self._plumbing.attach(record.id, record.mac, self._plumbing.mtu)
-        except BaseException:
-            await self._detach(record.id)
+        except Unavailable as error:
+            self._breaker.failed(str(error))
             raise
+        self._breaker.answered()
         known = self._state.endpoints.get(record.id)
         if known is None or not known.put:
             self._state.endpoints[record.id] = record

@@ -43,10 +43,11 @@ class Client(Protocol):
 
 
 class Breaker:
-    """Knows since when the controller has not answered, so that forty callers don't each wait their whole patience."""
+    """Knows since when somebody has not answered, so that forty callers don't each wait their whole patience."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], whom: str = "controller") -> None:
         self._clock = clock
+        self._whom = whom
         self.down_since: float | None = None
         self._last_try = 0.0
         self._reason = ""
@@ -55,7 +56,7 @@ class Breaker:
         """Raise Unavailable when it was missed for longer than `patience` and somebody tried a moment ago."""
         now = self._clock()
         if self.down_since is not None and now - self.down_since >= patience and now - self._last_try < _PROBE_EVERY:
-            raise _unreachable(Unavailable(self._reason))
+            raise Unavailable(self._reason)
         self._last_try = now
 
     def failed(self, reason: str) -> None:
@@ -64,12 +65,12 @@ class Breaker:
         self._reason = reason
         if self.down_since is None:
             self.down_since = self._last_try
-            _log.warning("controller.unreachable", reason=reason)
+            _log.warning(f"{self._whom}.unreachable", reason=reason)
 
     def answered(self) -> None:
         """Note an answer."""
         if self.down_since is not None:
-            _log.info("controller.back", after=round(self._clock() - self.down_since, 1))
+            _log.info(f"{self._whom}.back", after=round(self._clock() - self.down_since, 1))
         self.down_since = None
 
     def left(self, patience: float) -> float:
@@ -127,7 +128,10 @@ class Link:
         """
         wait = self._patience if patience is None else patience
         while True:
-            self._breaker.refuse(wait)
+            try:
+                self._breaker.refuse(wait)
+            except Unavailable as error:
+                raise _unreachable(error) from None
             try:
                 answer = await self._client.call(method, path, body, params, timeout=self._limit(timeout, wait))
             except Unavailable as error:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -51,11 +52,15 @@ CONSTANT: Mapping[str, Mapping[str, Any]] = {
 
 
 class Gate:
-    """Stands before the agent's methods until there is an agent: calls wait for it a bounded time."""
+    """Stands before the agent's methods until there is an agent: calls wait for it a bounded time.
+
+    The time counts from when it was shut, for all calls together: dockerd queues forty starts behind one another.
+    """
 
     def __init__(self, patience: float = _GATE_PATIENCE) -> None:
         self._patience = patience
         self._open = asyncio.Event()
+        self._shut_at = time.monotonic()
         self._methods: Mapping[str, Method] = {}
         self.reason = "the agent is starting"
 
@@ -67,6 +72,7 @@ class Gate:
     def shut(self) -> None:
         """Hold calls again."""
         self._open.clear()
+        self._shut_at = time.monotonic()
 
     def methods(self) -> dict[str, Method]:
         """Return all methods of the plugin."""
@@ -76,7 +82,7 @@ class Gate:
 
     async def _call(self, name: str, request: Request) -> Mapping[str, Any]:
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(max(0.0, self._shut_at + self._patience - time.monotonic())):
                 await self._open.wait()
         except TimeoutError:
             raise Unavailable(f"the agent is unreachable, nothing was changed: {self.reason}") from None

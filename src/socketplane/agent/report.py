@@ -23,15 +23,15 @@ Datapath = Literal["kernel", "userspace", "unknown"]
 
 
 class Reporter:
-    """Gathers the report and sends it. The parts are asked each time: `parts` must be quick and must not fail."""
+    """Gathers the report and sends it. `run` holds the run directories of OVN and Open vSwitch."""
 
     def __init__(
         self,
         link: Link,
-        ovn_run: Path,
+        run: Path,
         log: LogTail,
         *,
-        datapath: Callable[[], tuple[str, int, str]],
+        datapath: Callable[[], tuple[str, int]],
         docker: Callable[[], str],
         conflicts: Callable[[], Sequence[str]],
         alarms: Callable[[], Sequence[str]],
@@ -39,7 +39,9 @@ class Reporter:
         look_every: float = _LOOK_EVERY,
     ) -> None:
         self._link = link
-        self._ovn_run = ovn_run
+        self._ovn_run = run / "ovn"
+        self._ovs_run = run / "openvswitch"
+        self._ovs: tuple[Path | None, str] = (None, "")
         self._tail = log
         self._datapath = datapath
         self._docker = docker
@@ -51,12 +53,12 @@ class Reporter:
     async def gather(self) -> wire.HostReport:
         """Return the report as of now."""
         await asyncio.to_thread(self._tail.read)
-        kind, mtu, ovs = self._datapath()
+        kind, mtu = self._datapath()
         return wire.HostReport(
             version=__version__,
             datapath=cast(Datapath, kind),
             docker=self._docker(),
-            ovs=ovs,
+            ovs=await self._ovs_version(),
             ovn_controller=await self._ovn_connected(),
             mtu=mtu,
             conflicts=sorted(self._conflicts()),
@@ -80,6 +82,19 @@ class Reporter:
                     _log.warning("report.refused", reason=str(error))
                     sent, due = report, loop.time() + self._interval
             await asyncio.sleep(self._look_every)
+
+    async def _ovs_version(self) -> str:
+        """Return ovs-vswitchd's version; one process is asked once (its socket is named after its id)."""
+        socket = await asyncio.to_thread(control_socket, self._ovs_run, "ovs-vswitchd")
+        if socket is None:
+            return ""
+        if socket != self._ovs[0]:
+            try:
+                told = (await ask(socket, "version")).splitlines()[0]
+            except (Unavailable, IndexError):
+                return ""
+            self._ovs = (socket, told.rpartition(" ")[2])
+        return self._ovs[1]
 
     async def _ovn_connected(self) -> bool:
         socket = await asyncio.to_thread(control_socket, self._ovn_run, "ovn-controller")
