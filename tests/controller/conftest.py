@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from support import controller as support
 from support import controller_keys
+
+
+@pytest.fixture(autouse=True)
+def plain_logs():
+    """Log plainly: structlog's pretty tracebacks read source files, in the event loop."""
+    before = structlog.get_config()
+    processors = [structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()]
+    structlog.configure(processors=processors, cache_logger_on_first_use=False)
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture
