@@ -37,7 +37,20 @@ async def test_down_stops_all_of_ours_and_up_brings_back_the_data_and_the_contai
     await site.load_image("h1")
     await site.run("h1", "socketplane", "network", "create", "web")
     await site.until("h1", "docker network inspect web")
-    await site.run("h1", "docker", "run", "-d", "--name", "one", "--network", "web", "socketplane/lab", "sleep", "600")
+    await site.run(
+        "h1",
+        "docker",
+        "run",
+        "-d",
+        "--stop-signal=KILL",
+        "--name",
+        "one",
+        "--network",
+        "web",
+        "socketplane/lab",
+        "sleep",
+        "600",
+    )
 
     stopped = await site.run("h1", "socketplane", "down")
     assert "stopped: one" in stopped.out
@@ -68,7 +81,7 @@ async def test_what_ran_before_is_used_and_never_stopped(site: Site) -> None:
     await site.background("h1", "dockerd", "--pidfile=/run/docker.pid", "--host=unix:///run/docker.sock")
     await site.until("h1", "docker version")
     await site.load_image("h1")
-    await site.run("h1", "docker", "run", "-d", "--name", "theirs", "socketplane/lab", "sleep", "600")
+    await site.run("h1", "docker", "run", "-d", "--stop-signal=KILL", "--name", "theirs", "socketplane/lab", "sleep", "600")
     theirs = await site.pids("h1")
 
     out = (await site.up()).out
@@ -76,7 +89,20 @@ async def test_what_ran_before_is_used_and_never_stopped(site: Site) -> None:
         assert f"ok    {title}\n" in out
     await site.run("h1", "socketplane", "network", "create", "web")
     await site.until("h1", "docker network inspect web")
-    await site.run("h1", "docker", "run", "-d", "--name", "ours", "--network", "web", "socketplane/lab", "sleep", "600")
+    await site.run(
+        "h1",
+        "docker",
+        "run",
+        "-d",
+        "--stop-signal=KILL",
+        "--name",
+        "ours",
+        "--network",
+        "web",
+        "socketplane/lab",
+        "sleep",
+        "600",
+    )
 
     await site.run("h1", "socketplane", "down")
     assert theirs.items() <= (await site.pids("h1")).items()

@@ -118,11 +118,12 @@ def down(
     """
     from socketplane.cluster import preflight
     from socketplane.cluster.down import down as bring_down
+    from socketplane.cluster.leave import purge as forget
 
     machine = _machine(ctx)
     preflight.require_root()
     with _shown():
-        changed = bring_down(machine, progress(), purge=purge)
+        changed = (forget if purge else bring_down)(machine, progress())
     if not changed:
         out("Nothing to do: nothing of ours is here." if purge else "Nothing to do: nothing of ours was running.")
     elif not purge:

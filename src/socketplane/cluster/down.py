@@ -20,20 +20,23 @@ AGAIN = "mend that and run `socketplane down` again"
 _OURS = re.compile(r"sp0|s[pc][0-9a-f]{12}")
 
 
-def down(machine: Machine, progress: Progress, *, purge: bool) -> bool:
-    """Undo `up`; with `purge`, forget all data too. Return whether anything was to be done. Raises StepFailed."""
-    return perform(steps(machine, purge=purge), progress)
+def down(machine: Machine, progress: Progress) -> bool:
+    """Undo `up`, data aside. Return whether anything was to be done. Raises StepFailed."""
+    return perform(steps(machine, purge=False), progress)
 
 
 def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
-    """Yield the steps, in the order that lets each part say goodbye to those that it talks to."""
+    """Yield the steps (`purge`: forget all data too); each part goes while those that it says goodbye to are there."""
     paths = machine.paths
     docker = daemons.docker(paths)
     kernel = bool(machine.record.kernel)
+    engine = rest.Docker(paths.docker_socket)
     if probe.answers(docker):
-        yield from _docker(machine, docker, purge=purge)
-    yield _stop(machine, docker)
+        yield _containers(machine, engine, everything=machine.ours(docker), purge=purge)
     yield _stop(machine, daemons.agent(paths))
+    if purge and probe.answers(docker):
+        yield _undo("Docker networks", lambda: not engine.networks(), lambda: _remove_networks(machine, engine))
+    yield _stop(machine, docker)
     yield _stop(machine, daemons.controller(paths))
     yield _stop(machine, daemons.ovn_controller(paths))
     if probe.answers(daemons.southbound(paths)):
@@ -59,10 +62,8 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
         yield from _purge(machine)
 
 
-def _docker(machine: Machine, daemon: Daemon, *, purge: bool) -> Iterator[Step]:
-    """Containers first, while the agent can still take them off their networks."""
-    engine = rest.Docker(machine.paths.docker_socket)
-    everything = machine.ours(daemon)  # our own engine ends with all that it runs
+def _containers(machine: Machine, engine: rest.Docker, *, everything: bool, purge: bool) -> Step:
+    """Containers first, while the agent can still take them off their networks; all of them if the engine ends too."""
 
     def running() -> dict[str, str]:
         return engine.running() if everything else engine.attached()
@@ -74,9 +75,13 @@ def _docker(machine: Machine, daemon: Daemon, *, purge: bool) -> Iterator[Step]:
         engine.stop(found)
         return "stopped: " + ", ".join(sorted(found.values()))
 
-    yield _undo("containers", lambda: not running(), stop)
-    if purge:
-        yield _undo("Docker networks", lambda: not engine.networks(), lambda: engine.remove_networks(engine.networks()))
+    return _undo("containers", lambda: not running(), stop)
+
+
+def _remove_networks(machine: Machine, engine: rest.Docker) -> str:
+    found = engine.networks()
+    engine.remove_networks(found, machine.paths.plugin_socket)
+    return "removed: " + ", ".join(sorted(found.values()))
 
 
 def _purge(machine: Machine) -> Iterator[Step]:

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
+from itertools import chain
 from urllib.parse import quote
 
 from socketplane.cluster import down, rest
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.steps import Progress, Step, perform
-from socketplane.errors import InUse, NotFound, SocketPlaneError, Unauthenticated, Unavailable
+from socketplane.errors import InUse, NotFound, Unauthenticated, Unavailable
 
 
 def leave(machine: Machine, progress: Progress, *, force: bool) -> None:
     """Take this machine out of its cluster.
 
-    Raises NotFound: it is in none. StepFailed: it still has containers on networks, or no controller answers; `force`
-    leaves nonetheless.
+    Raises NotFound: it is in none. StepFailed: it still has containers on networks, other hosts need it, or no controller
+    answers; `force` leaves nonetheless.
     """
     machine.identity  # noqa: B018 - raises where there is none
-    perform(_steps(machine, force=force), progress)
+    perform(chain([_step(machine, force=force)], down.steps(machine, purge=True)), progress)
 
 
-def _steps(machine: Machine, *, force: bool) -> Iterator[Step]:
-    yield Step("leave", lambda: False, lambda: _ask(machine, force=force), "`socketplane leave --force` leaves nonetheless")
-    yield from down.steps(machine, purge=True)
+def purge(machine: Machine, progress: Progress) -> bool:
+    """Undo `up` and forget all data; a member leaves its cluster if it can. Return whether anything was to be done."""
+    member = machine.find_identity()
+    first = [_step(machine, force=True)] if member and not member.manager else []
+    return perform(chain(first, down.steps(machine, purge=True)), progress)
+
+
+def _step(machine: Machine, *, force: bool) -> Step:
+    do = partial(_ask, machine, force=force)
+    return Step("membership", lambda: not machine.joined, do, "`socketplane leave --force` leaves nonetheless")
 
 
 def _ask(machine: Machine, *, force: bool) -> str:
-    name = machine.identity.name
-    path = f"/v1/hosts/{quote(name, safe='')}" + ("?force=true" if force else "")
+    identity = machine.identity
+    path = f"/v1/hosts/{quote(identity.name, safe='')}"
     try:
-        rest.call(rest.target(machine), "DELETE", path)
+        if identity.manager and not force:
+            _refuse_to_orphan(machine)
+        rest.call(rest.target(machine), "DELETE", path + ("?force=true" if force else ""))
+    except InUse as error:
+        raise InUse(error.message, remedy="mend that, or `socketplane leave --force`") from error
     except NotFound:
-        return "the cluster had forgotten it"
-    except InUse:
-        raise
-    except (Unavailable, Unauthenticated, SocketPlaneError):
+        return "the cluster had forgotten this host"
+    except (Unavailable, Unauthenticated):
         if not force:
             raise
-        return "without the controller, where `socketplane host rm` may be needed"
-    return f"{name} is removed"
+        return "no controller to say goodbye to"
+    return f"{identity.name} has left"
+
+
+def _refuse_to_orphan(machine: Machine) -> None:
+    hosts = rest.call(rest.target(machine), "GET", "/v1/hosts")["items"]
+    others = sorted(host["name"] for host in hosts if host["name"] != machine.identity.name)
+    if others:
+        raise InUse(f"this host is the cluster's manager, and {', '.join(others)} would be left without one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from socketplane.cluster.machine import Machine
+from socketplane.cluster.standin import serving
 from socketplane.errors import SocketPlaneError, Unavailable
 from socketplane.transport.client import ControllerClient, Target
 from socketplane.transport.tls import client_context
@@ -68,9 +70,9 @@ class Docker:
         """Start containers, all at once; one that is gone by now is left out."""
         self._each("POST", [f"/containers/{container}/start" for container in containers], (204, 304, 404))
 
-    def remove_networks(self, networks: Mapping[str, str]) -> None:
-        """Remove networks from this engine."""
-        self._each("DELETE", [f"/networks/{network}" for network in networks], (204, 404))
+    def remove_networks(self, networks: Mapping[str, str], plugin: Path) -> None:
+        """Remove networks from this engine while the agent, whose socket `plugin` is, does not run."""
+        self._each("DELETE", [f"/networks/{network}" for network in networks], (204, 404), lambda: serving(plugin))
 
     def _all(self, path: str) -> list[dict[str, Any]]:
         async def ask(session: aiohttp.ClientSession) -> list[dict[str, Any]]:
@@ -80,14 +82,21 @@ class Docker:
 
         return self._run(ask)
 
-    def _each(self, method: str, paths: list[str], good: tuple[int, ...]) -> None:
+    def _each(
+        self,
+        method: str,
+        paths: list[str],
+        good: tuple[int, ...],
+        within: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
         async def one(session: aiohttp.ClientSession, path: str) -> str | None:
             async with session.request(method, f"http://localhost{path}") as response:
                 text = await response.text()
                 return None if response.status in good else f"{path}: {text.strip()}"
 
         async def ask(session: aiohttp.ClientSession) -> list[str]:
-            answers = await asyncio.gather(*(one(session, path) for path in paths))
+            async with within():
+                answers = await asyncio.gather(*(one(session, path) for path in paths))
             return [answer for answer in answers if answer]
 
         if failures := self._run(ask):
