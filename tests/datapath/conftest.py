@@ -57,8 +57,8 @@ def outside(machine: Machine) -> Iterator[Namespace]:
     outside = Namespace(machine)
     with machine.inside():
         move(machine, "lan", outside)
-    script = f"ip addr add {OUTSIDE}/24 dev lan; ip link set lo up; ip link set lan up; ip route add {topology.POOL} via {UPLINK}"
-    outside.run("sh", "-c", script)
+    outside.run("sh", "-c", f"ip addr add {OUTSIDE}/24 dev lan; ip link set lo up; ip link set lan up")
+    outside.run("ip", "route", "add", str(topology.POOL), "via", UPLINK)
     machine.run("ip", "route", "add", "default", "via", OUTSIDE)
     yield outside
     outside.close()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import topology
 from machine import Machine, Namespace, eventually
-from traffic import connects, exchange, listening, ping
+from traffic import connected, connects, exchange, listening, ping
 
 from conftest import OUTSIDE, UPLINK, Start, move
 from socketplane.agent import poolroute
@@ -238,14 +238,21 @@ async def test_the_host_port_is_repaired(start: Start, gateway: Gateway, machine
 async def test_vswitchd_crashes_and_restarts(start: Start, gateway: Gateway, machine: Machine, outside: Namespace) -> None:
     one, two = await start(address="10.192.0.10"), await start(address="10.192.0.11")
     async with running(gateway):
-        machine.kill(machine.ovs, "ovs-vswitchd")
-        machine.start_vswitchd()
-        began = time.monotonic()
-        await until(lambda: ping(one.namespace, two.address), "containers talk again")
-        await until(lambda: ping(one.namespace, OUTSIDE), "the way out is back")
-        await until(lambda: ping(machine, one.address), "the host reaches containers again")
-        print(f"vswitchd restarted: all ways back after {time.monotonic() - began:.2f} s")
-        assert exchange(one.namespace, outside, OUTSIDE) == UPLINK
+        with (
+            connected(one.namespace, two.namespace, two.address) as east,
+            connected(two.namespace, outside, OUTSIDE) as north,
+            connected(machine, one.namespace, one.address) as south,
+        ):
+            machine.kill(machine.ovs, "ovs-vswitchd")
+            machine.start_vswitchd()
+            began = time.monotonic()
+            await until(lambda: ping(one.namespace, two.address), "containers talk again")
+            await until(lambda: ping(one.namespace, OUTSIDE), "the way out is back")
+            await until(lambda: ping(machine, one.address), "the host reaches containers again")
+            print(f"vswitchd restarted: all ways back after {time.monotonic() - began:.2f} s")
+            for survivor in (east, north, south):
+                await asyncio.to_thread(survivor.exchange, 100_000)
+    assert exchange(one.namespace, outside, OUTSIDE) == UPLINK
 
 
 async def test_remove_leaves_nothing(gateway: Gateway, machine: Machine, docker_rules: None) -> None:

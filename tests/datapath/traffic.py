@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from machine import Namespace
 
@@ -48,33 +48,49 @@ def connects(source: Namespace, target: str, port: int, timeout: float = 0.5) ->
         return True
 
 
-def exchange(client: Namespace, server: Namespace, address: str, size: int = BULK, source: str = "") -> str:
-    """Send `size` random bytes both ways at once over one connection; return the client's address as the server saw it.
+class Pair:
+    """Both ends of one TCP connection; `seen` is the client's address as the server saw it."""
 
-    Fails when a byte is missing or wrong, or nothing moves for five seconds.
-    """
-    up, down = os.urandom(size), os.urandom(size)
-    with ExitStack() as stack:
-        listener = stack.enter_context(listening(server))
-        ours = stack.enter_context(tcp_socket(client))
-        ours.bind((source, 0))
-        ours.connect((address, listener.getsockname()[1]))
-        theirs, (seen, _) = listener.accept()
-        stack.enter_context(theirs)
-        theirs.settimeout(5)
+    def __init__(self, client: socket.socket, server: socket.socket, seen: str) -> None:
+        self._client, self._server, self.seen = client, server, seen
+
+    def exchange(self, size: int) -> None:
+        """Send `size` random bytes both ways at once.
+
+        Fails when a byte is missing or wrong, or nothing moves for five seconds.
+        """
+        up, down = os.urandom(size), os.urandom(size)
         received: dict[str, bytes] = {}
         jobs = [
-            threading.Thread(target=ours.sendall, args=(up,)),
-            threading.Thread(target=theirs.sendall, args=(down,)),
-            threading.Thread(target=_receive, args=(theirs, size, received, "up")),
-            threading.Thread(target=_receive, args=(ours, size, received, "down")),
+            threading.Thread(target=self._client.sendall, args=(up,)),
+            threading.Thread(target=self._server.sendall, args=(down,)),
+            threading.Thread(target=_receive, args=(self._server, size, received, "up")),
+            threading.Thread(target=_receive, args=(self._client, size, received, "down")),
         ]
         for job in jobs:
             job.start()
         for job in jobs:
             job.join()
         assert received == {"up": up, "down": down}
-        return str(seen)
+
+
+@contextmanager
+def connected(client: Namespace, server: Namespace, address: str, source: str = "") -> Iterator[Pair]:
+    """Open a connection between namespaces."""
+    with listening(server) as listener, tcp_socket(client) as ours:
+        ours.bind((source, 0))
+        ours.connect((address, listener.getsockname()[1]))
+        theirs, (seen, _) = listener.accept()
+        with theirs:
+            theirs.settimeout(5)
+            yield Pair(ours, theirs, seen)
+
+
+def exchange(client: Namespace, server: Namespace, address: str, size: int = BULK, source: str = "") -> str:
+    """Send `size` bytes both ways over a new connection; return the client's address as the server saw it."""
+    with connected(client, server, address, source) as pair:
+        pair.exchange(size)
+        return pair.seen
 
 
 def _receive(handle: socket.socket, size: int, received: dict[str, bytes], name: str) -> None:

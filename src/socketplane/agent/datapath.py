@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,7 @@ from typing import Self
 import structlog
 
 from socketplane.agent import veth
+from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
 from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import SwitchPort
@@ -38,7 +38,7 @@ class Datapath:
         self._kind: Kind = "userspace"
         self._mtu: int | None = None
         self._veths: set[str] = set()
-        self._locks = _Locks()
+        self._locks = Locks()
 
     async def __aenter__(self) -> Self:
         self._kind = await self._netlink.call(lambda _: detect_kind())
@@ -67,7 +67,7 @@ class Datapath:
         spec = Veth(endpoint_id, mac, mtu, checksum_offload=self._kind == "kernel")
         if self._mtu is None:
             await self._look_up_mtu()
-        async with self._locks.hold(endpoint_id), AsyncExitStack() as undo:
+        async with self._locks.hold(endpoint_id[:12]), AsyncExitStack() as undo:
             maker = VethMaker(spec)
             undo.push_async_callback(self._undo, maker)
             await self._drop_stale_port(maker, spec)
@@ -79,7 +79,7 @@ class Datapath:
 
     async def detach(self, endpoint_id: str) -> None:
         """Remove port and veth. See `Plumbing.detach`."""
-        async with self._locks.hold(endpoint_id):
+        async with self._locks.hold(endpoint_id[:12]):
             # Without ovsdb-server the veth goes all the same; the row then shows in ports(), to be detached later.
             port = self._switch.delete(veth.host_end(endpoint_id), _OWNER)
             outcomes = await asyncio.gather(port, self._remove_pair(endpoint_id), return_exceptions=True)
@@ -93,8 +93,9 @@ class Datapath:
 
     def ports(self) -> frozenset[str]:
         """Return the ids of endpoints that have a port or veth of ours."""
-        rows = {row["external_ids"].get("iface-id-ver", "") for row in self._switch.interfaces(_OWNER)}
-        return frozenset((rows | self._veths) - {""})
+        rows = self._switch.interfaces(_OWNER)
+        named = {row["external_ids"].get("iface-id-ver") or row["name"].removeprefix("sp") for row in rows}
+        return frozenset(named | self._veths)
 
     async def _drop_stale_port(self, maker: VethMaker, spec: Veth) -> None:
         """Let go of a port whose veth is gone before the veth is made anew.
@@ -134,24 +135,3 @@ def _port(spec: Veth) -> SwitchPort:
         "attached-mac": spec.mac,
     }
     return SwitchPort(spec.host_end, _OWNER, ids)
-
-
-class _Locks:
-    """One lock for each endpoint that somebody works on."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
-
-    @asynccontextmanager
-    async def hold(self, endpoint_id: str) -> AsyncIterator[None]:
-        """Wait for whoever works on this endpoint; names have room for its first twelve digits."""
-        key = endpoint_id[:12]
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = lock, users + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = lock, users - 1

@@ -46,6 +46,7 @@ class Gateway:
         self._firewall = Firewall()
         self._forwarding = Forwarding(paths.state / "forwarding.json")
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway)
+        self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
 
     async def ensure(self) -> None:
@@ -64,7 +65,7 @@ class Gateway:
     async def set_internal(self, subnets: Collection[IPv4Network]) -> None:
         """Say which networks get no egress; it is so when this returns."""
         self._boundary = replace(self._boundary, internal=frozenset(subnets))
-        await self._firewall.ensure(self._boundary)
+        await self._apply(self._boundary)
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
@@ -90,12 +91,16 @@ class Gateway:
 
     async def _ensure_firewall(self, *, always: bool) -> None:
         exits, guarded = await self._netlink.call(self._look_around)
-        boundary = replace(self._boundary, exits=exits, guarded=guarded)
-        if always or boundary != self._boundary:
-            self._boundary = boundary
-            await self._firewall.ensure(boundary)
+        self._boundary = replace(self._boundary, exits=exits, guarded=guarded)
+        if always or self._boundary != self._applied:
+            await self._apply(self._boundary)
         if changed := await self._netlink.call(lambda _: self._forwarding.ensure(exits)):
             _log.info("forwarding turned on", links=sorted(changed))
+
+    async def _apply(self, boundary: Boundary) -> None:
+        self._applied = None  # until it is: a failure is tried again
+        await self._firewall.ensure(boundary)
+        self._applied = boundary
 
     def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str]]:
         exits = find_exits(ipr, hostport.NAME)

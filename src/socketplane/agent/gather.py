@@ -24,6 +24,7 @@ class Transactor(Protocol):
 class _Part:
     operations: Sequence[Operation]
     done: asyncio.Future[None]
+    sent: bool = False
 
 
 class Gatherer:
@@ -38,12 +39,23 @@ class Gatherer:
         self._sender: asyncio.Task[None] | None = None
 
     async def transact(self, operations: Sequence[Operation]) -> None:
-        """Commit these operations, all or none. Raises what the client raises for them."""
+        """Commit these operations, all or none. Raises what the client raises for them.
+
+        A caller who is cancelled after they were sent waits for the outcome all the same, so that it can undo them.
+        """
         part = _Part(operations, asyncio.get_running_loop().create_future())
         self._waiting.append(part)
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_all(), name="ovsdb gatherer")
-        await part.done
+        try:
+            await asyncio.shield(part.done)
+        except asyncio.CancelledError:
+            if part.sent:
+                await asyncio.wait([part.done])
+                part.done.exception()
+            else:
+                part.done.cancel()
+            raise
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -67,6 +79,7 @@ class Gatherer:
         while self._waiting and size < _MOST:
             part = self._waiting.pop(0)
             if not part.done.done():
+                part.sent = True
                 taken.append(part)
                 size += len(part.operations)
         return taken

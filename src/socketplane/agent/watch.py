@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 
 _NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
-_LINKS, _ADDRESSES, _ROUTES, _SETTINGS = 1, 5, 7, 24  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_NETCONF
+_ROUTE_GROUPS = (1, 5, 7, 8, 24)  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV4_NETCONF
 _NFTABLES = 7  # NFNLGRP_NFTABLES
 
 
 class KernelEvents:
-    """Sets `links` when links, their addresses, routes or settings change, `firewall` when nftables' rules do."""
+    """Sets `links` when links, their addresses, routes, rules or settings change, `firewall` when nftables' rules do."""
 
     def __init__(self) -> None:
         self.links = asyncio.Event()
@@ -24,7 +24,7 @@ class KernelEvents:
 
     async def __aenter__(self) -> Self:
         with ExitStack() as stack:
-            groups = sum(1 << (group - 1) for group in (_LINKS, _ADDRESSES, _ROUTES, _SETTINGS))
+            groups = sum(1 << (group - 1) for group in _ROUTE_GROUPS)
             self._listen(stack, _NETLINK_ROUTE, groups, self.links)
             self._listen(stack, _NETLINK_NETFILTER, 1 << (_NFTABLES - 1), self.firewall)
             self._stack = stack.pop_all()
