@@ -58,6 +58,18 @@ async def test_containers_reach_the_outside(start: Start, gateway: Gateway, outs
     assert exchange(container.namespace, outside, OUTSIDE) == UPLINK, "masqueraded"
 
 
+async def test_strict_reverse_path_filters_are_no_obstacle(
+    start: Start, gateway: Gateway, machine: Machine, outside: Namespace
+) -> None:
+    container = await start()
+    machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/rp_filter")
+    try:
+        assert exchange(container.namespace, outside, OUTSIDE, 1000) == UPLINK
+        assert exchange(machine, container.namespace, container.address, 1000) == GATEWAY
+    finally:
+        machine.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/all/rp_filter")
+
+
 async def test_containers_and_their_host_reach_each_other(start: Start, gateway: Gateway, machine: Machine) -> None:
     container = await start()
     assert exchange(machine, container.namespace, container.address) == GATEWAY
@@ -221,6 +233,7 @@ async def test_ensure_repeated_changes_nothing(gateway: Gateway, machine: Machin
     with kernel_notices() as notices:
         await gateway.ensure()
         assert notices() == []
+    assert await gateway._set_up() == []
     assert _snapshot(machine) == before
 
 

@@ -16,8 +16,8 @@ from pyroute2 import IPRoute
 from socketplane.agent.netlink import Link, ignoring
 from socketplane.errors import Conflict
 
-TABLE = 5383
-"""`ip route show table 5383`."""
+TABLE = 83
+"""`ip route show table 83`. Below 256: a larger number would not fit the message's own field."""
 PRIORITY = 5383
 """Of the rule: before the main table's 32766."""
 PROTOCOL = 83
