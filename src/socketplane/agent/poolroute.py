@@ -22,7 +22,7 @@ PRIORITY = 5383
 """Of the rule: before the main table's 32766."""
 PROTOCOL = 83
 """Marks route and rule as ours; nobody has this number in rt_protos."""
-_RTM_F_FIB_MATCH = 0x2000
+_FIB_MATCH = 0x2000 | 0x1000  # RTM_F_FIB_MATCH, and RTM_F_LOOKUP_TABLE: else the kernel says "main" for any table
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
 
 
@@ -71,5 +71,5 @@ def _refuse_foreign(ipr: IPRoute, pool: IPv4Network) -> None:
 
 def _winner(ipr: IPRoute, pool: IPv4Network) -> Link | None:
     """Return the entry that serves the pool's first address (no dump of the tables: there may be a million)."""
-    found = ignoring(*_NO_ROUTE, function=lambda: tuple(ipr.route("get", dst=str(pool[0]), flags=_RTM_F_FIB_MATCH)))
+    found = ignoring(*_NO_ROUTE, function=lambda: tuple(ipr.route("get", dst=str(pool[0]), flags=_FIB_MATCH)))
     return found[0] if found else None
