@@ -11,7 +11,6 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from socketplane.compile import operations
 from socketplane.controller.api.app import make_routes
 from socketplane.controller.api.metrics import Metrics
 from socketplane.controller.api.rights import RULES, Right
@@ -110,5 +109,5 @@ def test_nothing_that_is_sent_breaks_it(background):
     run()
     active = controller.active
     background.call(active.reconciler.written(10))
-    assert operations(active.reconciler._compiler.desired, active.reconciler.northbound.replica) == []
+    assert active.reconciler.gap() == []
     assert active.store.committed.networks == active.store.working.networks

@@ -6,8 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from socketplane.compile import names, operations
-from socketplane.controller.active import Active
+from socketplane.compile import names
 from socketplane.errors import Unavailable
 from socketplane.model.types import mac_of
 from socketplane.ovsdb import Client, by_uuid, delete, insert, mutate, update
@@ -23,11 +22,6 @@ async def operator(databases):
             {"Logical_Switch": None, "Logical_Switch_Port": None, "Port_Group": None, "ACL": None}
         )
         yield client
-
-
-def gap(active: Active):
-    """What a full pass would do."""
-    return operations(active.reconciler._compiler.desired, active.reconciler.northbound.replica)
 
 
 async def uuid_of(operator, table, name):
@@ -51,13 +45,13 @@ async def test_rows_of_others_survive(world, operator):
         mutate("Logical_Switch", by_uuid(web), [("ports", "insert", frozenset({port}))]),
     )
     await attach(world.h1, world.web, 1)
-    world.active.reconciler._demand_full(0)
+    world.active.reconciler.demand_full_pass()
     await attach(world.h1, world.web, 2)
     assert operator.rows["Logical_Switch"][foreign]["external_ids"] == {"by": "hand"}
     assert port in operator.rows["Logical_Switch"][web]["ports"]
     assert operator.rows["Logical_Switch"][web]["external_ids"]["note"] == "mine"
     assert world.active.reconciler.repairs == 0
-    assert gap(world.active) == []
+    assert world.active.reconciler.gap() == []
 
 
 async def test_what_somebody_changed_by_hand_comes_back(world, operator):
@@ -81,7 +75,7 @@ async def test_what_somebody_changed_by_hand_comes_back(world, operator):
         repairs = world.active.reconciler.repairs
         await operator.transact(*edit)
         await world.until(lambda repairs=repairs: world.active.reconciler.repairs > repairs, 3)
-        assert gap(world.active) == []
+        assert world.active.reconciler.gap() == []
     assert ports(world)[f"sp-{endpoint_id(1)}"]["addresses"] == {f"{made['mac']} {made['address']}"}
     assert stray not in operator.rows["Logical_Switch"]
 
@@ -96,7 +90,7 @@ async def test_a_northbound_restored_from_an_older_copy_is_brought_up_to_date(wo
     await world.until(lambda: world.active.reconciler.repairs, 3)
     await attach(world.h1, world.web, 2)
     assert len(ports(world)) == 2
-    assert gap(world.active) == []
+    assert world.active.reconciler.gap() == []
 
 
 async def test_a_full_pass_finds_nothing_after_any_of_this(world):
@@ -110,7 +104,7 @@ async def test_a_full_pass_finds_nothing_after_any_of_this(world):
     await world.admin.call("DELETE", "/v1/policies/db/q")
     await world.h2.call("PUT", f"/v1/endpoints/{endpoint_id(1)}", {**await body_of(world, 1), "labels": {"app": "0"}})
     await world.settled()
-    assert gap(world.active) == []
+    assert world.active.reconciler.gap() == []
     before = world.active.reconciler.northbound.transactions
     await world.active.reconciler._full_pass(repair=True)
     assert world.active.reconciler.northbound.transactions == before
@@ -172,7 +166,7 @@ async def test_a_restart_of_a_database_in_the_middle_loses_nothing(world, databa
     await world.until(lambda: world.active.reconciler.northbound.connected)
     await world.settled()
     assert len(ports(world)) == 40
-    assert gap(world.active) == []
+    assert world.active.reconciler.gap() == []
 
 
 async def test_a_restart_of_the_controller_in_the_middle_loses_nothing(databases, keys):
@@ -186,7 +180,7 @@ async def test_a_restart_of_the_controller_in_the_middle_loses_nothing(databases
     answered = {*(made["id"] for made in results), *(made["id"] for made in done if isinstance(made, dict))}
     async with support.controller(databases, keys) as second, second.client("h1") as host:
         assert answered <= set(second.active.store.committed.endpoints)
-        assert gap(second.active) == []
+        assert second.active.reconciler.gap() == []
         made = await asyncio.gather(*(attach(host, web, n) for n in range(30)))
         assert len({endpoint["address"] for endpoint in made}) == 30
         assert second.active.store.epoch == 2

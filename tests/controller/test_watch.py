@@ -49,7 +49,8 @@ async def test_a_snapshot_then_what_changes(world, lines):
     assert (left.type, left.kind, left.id) == ("delete", "host", "h2")
 
 
-async def test_the_stream_pings(world):
+async def test_the_stream_pings(world, monkeypatch):
+    monkeypatch.setattr("socketplane.controller.api.cluster.PING_SECONDS", 0.05)
     reader, writer = await asyncio.open_unix_connection(str(world.unix))
     writer.write(b"GET /v1/watch HTTP/1.1\r\nhost: x\r\n\r\n")
     async with asyncio.timeout(8):

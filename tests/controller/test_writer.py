@@ -9,7 +9,7 @@ import pytest
 
 from socketplane.errors import Conflict, InUse, SocketPlaneError, Unavailable
 from socketplane.model.types import Endpoint, Host, mac_of
-from socketplane.ovsdb import Client, by_uuid, delete
+from socketplane.ovsdb import Client, by_uuid, delete, update
 from support.steps import attach, endpoint_id, lease
 
 
@@ -102,3 +102,30 @@ async def test_a_database_that_hangs_is_given_up(world, databases, monkeypatch):
         databases.northbound.resume()
     await world.settled()
     assert (await world.h1.call("PUT", f"/v1/endpoints/{endpoint_id(1)}", body))["address"] == held["address"]
+
+
+async def test_a_policy_that_can_not_be_understood_closes_its_network(world, databases):
+    document = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "p", "namespace": "web"},
+        "spec": {"podSelector": {}, "ingress": [{}]},
+    }
+    await attach(world.h1, world.web, 1, name="a")
+    await attach(world.h1, world.web, 2, name="b")
+    await world.admin.call("POST", "/v1/policies", {"documents": [document]})
+    params = {"src": "a", "dst": "b", "port": 80}
+    assert (await world.h1.call("GET", "/v1/explain", params=params))["verdict"] == "allow"
+    async with Client([databases.intent.remote], "SocketPlane") as client:
+        rows = await client.monitor({"Policy": None})
+        ((uuid, good),) = rows["Policy"].items()
+        await client.transact(update("Policy", by_uuid(uuid), {"document": "{oops"}))
+        await world.until(lambda: world.active.store.not_understood)
+        await world.settled()
+        assert (await world.h1.call("GET", "/v1/explain", params=params))["verdict"] == "deny"
+        (alarm,) = (await world.admin.call("GET", "/v1/status"))["alarms"]
+        assert "a row of Policy in the intent database can't be understood" in alarm
+        assert (await world.admin.call("GET", "/v1/policies/web/p"))["document"] == {}
+        await client.transact(update("Policy", by_uuid(uuid), {"document": good["document"]}))
+        await world.until(lambda: not world.active.store.not_understood)
+    assert (await world.h1.call("GET", "/v1/explain", params=params))["verdict"] == "allow"

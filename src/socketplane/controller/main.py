@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import UUID
 
 import structlog
 import uvloop
@@ -25,7 +24,6 @@ from socketplane.controller.schema import DATABASE, load_schema, upgrade
 from socketplane.controller.service import Service
 from socketplane.errors import Conflict, SocketPlaneError
 from socketplane.identity import HostIdentity
-from socketplane.model.types import Cluster
 from socketplane.ovsdb import Client, OvsdbError
 from socketplane.pki import load_authority
 from socketplane.transport.server import TcpListener, serve
@@ -103,7 +101,7 @@ async def _turn(service: Service, settings: Settings) -> None:
         await northbound.wait_connected()
         northbound_lock = northbound.lock(LOCK)
         await northbound_lock.acquired()
-        cluster = service.new_cluster(Cluster(UUID(int=0)))
+        cluster = service.new_cluster()
         turn = begin(intent, lock, northbound, northbound_lock, cluster, clock=service.clock, durable=settings.durable)
         async with turn as active:
             service.active = active

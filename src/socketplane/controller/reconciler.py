@@ -85,6 +85,16 @@ class Reconciler:
                 "OVN's northbound database does not take the change", remedy="ask again; it is noted and will be written"
             ) from None
 
+    def gap(self) -> list[Operation]:
+        """Return what a full pass would write now: nothing, when all is well and nothing waits."""
+        return operations(self._compiler.desired, self.northbound.replica)
+
+    def demand_full_pass(self, seconds: float = 0.0) -> None:
+        """Look through everything in `seconds`, or earlier if that is due earlier."""
+        at = time.monotonic() + seconds
+        self._full_at = at if self._full_at is None else min(at, self._full_at)
+        self._wake.set()
+
     def require(self) -> None:
         """Raise Unavailable while the northbound does not answer: before anything is changed."""
         if not self.northbound.connected:
@@ -106,14 +116,14 @@ class Reconciler:
                     self.northbound.fence.check()
                     _log.info("northbound.unreachable", reason=str(error))
                     await self._wait_lock()
-                    self._demand_full(0.0)
+                    self.demand_full_pass(0.0)
                 except WaitFailed:
                     self._unmarked = True  # a database that was restored or made anew; or we are deposed
-                    self._demand_full(0.0)
+                    self.demand_full_pass(0.0)
                 except OvsdbError as error:
                     self.alarm = f"the northbound refuses a change: {error}"
                     _log.error("northbound.refused", reason=str(error))
-                    self._demand_full(RETRY_SECONDS)
+                    self.demand_full_pass(RETRY_SECONDS)
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             watcher.cancel()
@@ -165,7 +175,7 @@ class Reconciler:
         tables = {table: dict(rows) for table, rows in replica.items()}
         if not await asyncio.to_thread(operations, copy, tables):
             return []
-        return operations(desired, replica)  # on what is there now
+        return self.gap()  # on what is there now
 
     def _settle(self, fed: int) -> None:
         self._pending = Difference(owner=self._compiler.desired.owner)
@@ -181,19 +191,14 @@ class Reconciler:
     def _tampered(self, change: RowChange) -> None:
         row = change.new or change.old or {}
         _log.warning("northbound.tampered", table=change.table, row=str(change.uuid), name=row.get("name"))
-        self._demand_full(GATHER_SECONDS)
-
-    def _demand_full(self, seconds: float) -> None:
-        at = time.monotonic() + seconds
-        self._full_at = at if self._full_at is None else min(at, self._full_at)
-        self._wake.set()
+        self.demand_full_pass(GATHER_SECONDS)
 
     async def _watch_connection(self) -> None:
         """Look through everything after each reconnection: something may have happened meanwhile."""
         while True:
             await self._lock.lost()
             await self._lock.acquired()
-            self._demand_full(0.0)
+            self.demand_full_pass(0.0)
 
     async def _wait_lock(self) -> None:
         deposed = asyncio.create_task(self.northbound.fence.wait_deposed())

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import orjson
 
 from socketplane.model.policy import parse
-from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Policy, Token
+from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Policy, PolicySpec, Selector, Token
 
 Row = Mapping[str, Any]
 _NAMESPACE = UUID("5bd9a8a1-6f0c-4f53-9a7e-6d2f0c3a8e11")
@@ -201,6 +201,11 @@ def _policy_row(policy: Policy) -> Row:
 
 def _policy(_: UUID, row: Row, __: HostNames) -> Policy:
     return replace(parse(orjson.loads(row["document"])).numbered(row["number"]), document=row["document"])
+
+
+def closed_policy(row: Row) -> Policy:
+    """Return what stands for a policy whose document can't be understood: nothing passes on its network."""
+    return Policy(row["network_name"], row["name"], row["number"], PolicySpec(Selector(), (), ()), "{}")
 
 
 KINDS: Mapping[type, Kind] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from socketplane.controller.active import Active
 from socketplane.errors import Unavailable
@@ -36,6 +37,6 @@ class Service:
             raise Standby(f"this controller is not active: it waits for {self.waiting_for}", remedy="ask another, or again")
         return self.active
 
-    def new_cluster(self, nobody: Cluster) -> Cluster:
-        """Return what a first start makes the cluster's record from; `nobody` gives the id, which is made anew."""
-        return Cluster(nobody.id, self.identity.pool, self.identity.prefix, self.identity.hosts)
+    def new_cluster(self) -> Cluster:
+        """Return the cluster that a first start makes: under a new id, as this host's identity says."""
+        return Cluster(uuid4(), self.identity.pool, self.identity.prefix, self.identity.hosts)

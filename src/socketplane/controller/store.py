@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -13,9 +13,9 @@ from socketplane.controller.addresses import Addresses
 from socketplane.controller.draft import Draft
 from socketplane.controller.fence import LOCK, Fence
 from socketplane.controller.intent import Intent
-from socketplane.controller.rows import KINDS, TABLES, ClusterRecord, Item, Row, same
+from socketplane.controller.rows import KINDS, TABLES, ClusterRecord, Item, Row, closed_policy, same
 from socketplane.errors import SocketPlaneError
-from socketplane.model.types import Cluster, Host
+from socketplane.model.types import Cluster, Host, Policy
 from socketplane.ovsdb import Client, Lock, Operation, Replica, RowChange, assert_lock, by_uuid, insert, update, wait
 
 _log = structlog.get_logger()
@@ -49,6 +49,8 @@ class Store:
         self.committed = Intent()
         self.working = Intent()
         self.addresses = Addresses(self.working)
+        self.not_understood: dict[UUID, str] = {}
+        """Alarms about rows, by their UUID."""
         self.fence = Fence(lock, self._is_latest)
 
     def listen(self, listener: Listener) -> None:
@@ -64,7 +66,7 @@ class Store:
         self._replica = await self._client.monitor(dict.fromkeys(TABLES), self._take)
         record = self.committed.get(ClusterRecord, "")
         if record is None:
-            record = ClusterRecord(replace(cluster, id=uuid4()), epoch=1, created=now)
+            record = ClusterRecord(cluster, epoch=1, created=round(now, 3))
             kind = KINDS[ClusterRecord]
             create = insert(kind.table, kind.to_row(record), uuid=record.cluster.id)
             await self._client.transact(assert_lock(LOCK), create)
@@ -123,12 +125,17 @@ class Store:
         row = new_row if new_row is not None else old_row
         try:
             item: Item = KINDS[model].from_row(uuid, row or {}, self._host_names)
+            self.not_understood.pop(uuid, None)
         except (ValueError, KeyError, SocketPlaneError) as error:
-            # Only a hand-made edit can do that; the row is left out rather than all of the intent lost.
+            # Only an edit by hand can do that. The rest of the intent must not be lost with it, and nothing be opened.
             _log.error("intent.row_not_understood", table=table, row=str(uuid), reason=str(error))
-            return None
+            self.not_understood[uuid] = f"a row of {table} in the intent database can't be understood: {error}"
+            if model is not Policy or row is None:
+                return None
+            item = closed_policy(row)
         key = KINDS[model].key(item)  # key columns are immutable: the old value has the same
         if new_row is None:
+            self.not_understood.pop(uuid, None)
             self.addresses.follow(self.working.discard(model, key), None)
             return Change(self.committed.discard(model, key), None)
         if isinstance(item, Host):

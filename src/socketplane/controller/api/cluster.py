@@ -43,7 +43,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
 
 def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
     reconciler = active.reconciler
-    alarms = [reconciler.alarm] if reconciler.alarm else []
+    alarms = [*([reconciler.alarm] if reconciler.alarm else []), *active.store.not_understood.values()]
     if not reconciler.northbound.connected:
         alarms.append("OVN's northbound database does not answer")
     for host in hosts:

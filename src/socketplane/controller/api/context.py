@@ -49,6 +49,11 @@ class Context:
         """Wait until the northbound holds what was committed."""
         await self.active.reconciler.written(WRITTEN_SECONDS)
 
+    async def written_if_reachable(self) -> None:
+        """Wait likewise while the northbound answers: removing succeeds without it, and it follows when it is back."""
+        if self.active.reconciler.northbound.connected:
+            await self.written()
+
 
 def context_of(request: Request) -> Context:
     """Return the surroundings that the gate found."""

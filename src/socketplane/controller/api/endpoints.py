@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from socketplane import wire
 from socketplane.controller.api.answers import answer, body_of, flag
-from socketplane.controller.api.context import Context, Ctx, context_of
+from socketplane.controller.api.context import Ctx, context_of
 from socketplane.controller.api.describe import Items, body_is, query_is
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import endpoints
@@ -41,7 +41,7 @@ async def remove_endpoint(request: Request) -> Response:
     release = flag(request, "release")
     host = ctx.host
     await ctx.active.writer.submit(lambda draft: endpoints.remove(draft, key, host, release=release))
-    await _written_if_reachable(ctx)
+    await ctx.written_if_reachable()
     return Response(status_code=204)
 
 
@@ -57,17 +57,17 @@ async def bulk(request: Request) -> Response:
     if body.put:
         await ctx.written()
     else:
-        await _written_if_reachable(ctx)
+        await ctx.written_if_reachable()
     return answer(wire.EndpointBulkReply(errors={key: error.as_dict() for key, error in errors.items()}))
 
 
-@router.get("")
+@router.get("", response_model=Items[wire.Endpoint])
 async def list_endpoints(
     ctx: Ctx,
     network: str | None = None,
     host: str | None = None,
     label: Annotated[list[str] | None, Query()] = None,
-) -> Items[wire.Endpoint]:
+) -> Response:
     """List endpoints; every filter must hold."""
     intent = ctx.active.store.committed
     wanted = dict(_pair(text) for text in label or ())
@@ -76,7 +76,7 @@ async def list_endpoints(
         for endpoint in _narrowed(intent, network, host)
         if all(endpoint.labels.get(key) == value for key, value in wanted.items())
     ]
-    return Items(items=[ctx.active.views.endpoint(endpoint) for endpoint in found])
+    return answer(Items(items=[ctx.active.views.endpoint(endpoint) for endpoint in found]))
 
 
 @router.get("/{endpoint}")
@@ -94,11 +94,6 @@ def id_of(request: Request) -> str:
     if not 16 <= len(key) <= 64 or not _HEX.issuperset(key):
         raise InvalidInput("an endpoint's id has 16 to 64 hex digits", field="id")
     return key
-
-
-async def _written_if_reachable(ctx: Context) -> None:
-    if ctx.active.reconciler.northbound.connected:
-        await ctx.written()
 
 
 def _narrowed(intent: Intent, network: str | None, host: str | None) -> list[Endpoint]:

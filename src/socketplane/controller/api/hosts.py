@@ -92,6 +92,7 @@ async def remove_host(name: str, ctx: Ctx, force: bool = Query(False)) -> None:
     if ctx.caller is not None and ctx.caller.name != name:
         raise Forbidden("a host may remove only itself", field="host")
     await ctx.active.writer.submit(lambda draft: hosts.remove(draft, name, force=force))
+    await ctx.written_if_reachable()
 
 
 @router.put("/hosts/{name}/report", status_code=204, openapi_extra=body_is(wire.HostReport))

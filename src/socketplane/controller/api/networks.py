@@ -85,6 +85,7 @@ async def patch_network(network: UUID, body: Patch, ctx: Ctx) -> wire.Network:
 async def remove_network(network: str, ctx: Ctx) -> None:
     """Remove a network from every host."""
     await ctx.active.writer.submit(lambda draft: networks.remove(draft, network))
+    await ctx.written_if_reachable()
 
 
 def uuid_of(text: str) -> UUID:
