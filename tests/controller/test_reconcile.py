@@ -7,10 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from socketplane.compile import names
+from socketplane.controller.schema import SCHEMA_FILE
 from socketplane.errors import Unavailable
 from socketplane.model.types import mac_of
 from socketplane.ovsdb import Client, by_uuid, delete, insert, mutate, update
 from support import controller as support
+from support.ovsdb_server import OvsdbServer
 from support.steps import attach, endpoint_id, lease, ports
 
 
@@ -220,3 +222,22 @@ async def test_a_former_controller_can_not_write(world, databases):
         await active.writer.submit(lambda draft: draft.put(next(iter(draft.intent.hosts.values()))))
     await world.until(lambda: world.service.active not in (None, active))
     assert world.active.store.epoch == 8
+
+
+async def test_a_new_cluster_clears_what_a_former_one_left(tmp_path, keys, databases, operator):
+    foreign = uuid4()
+    await operator.transact(insert("Logical_Switch", {"name": "theirs", "external_ids": {"owner": "me"}}, uuid=foreign))
+    async with support.controller(databases, keys) as first:
+        web = await prepare(first)
+        async with first.client("h1") as host:
+            await attach(host, web, 1)
+    async with OvsdbServer(SCHEMA_FILE, tmp_path / "another") as intent:  # as after `down --purge` and `up`
+        fresh = support.Databases(tmp_path, intent, databases.northbound)
+        async with support.controller(fresh, keys) as second:
+            assert ports(second) == {}
+            web = await prepare(second)
+            async with second.client("h1") as host:
+                await attach(host, web, 1)
+            assert second.active.reconciler.gap() == []
+            await operator.rows.wait_for(lambda rows: len(rows["Logical_Switch"]) == 3, 5)
+            assert foreign in operator.rows["Logical_Switch"]

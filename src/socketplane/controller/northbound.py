@@ -70,6 +70,11 @@ class Northbound:
         port = self.replica["Logical_Switch_Port"].get(identity(self._cluster, "Logical_Switch_Port", endpoint))
         return bool(port and port.get("up"))
 
+    def other_owners(self) -> set[str]:
+        """Return the ids of other clusters that rows are marked with. Ours holds the lock, so theirs are no more."""
+        rows = (row for table in TABLES for row in self.replica[table].values())
+        return {row["external_ids"][OWNER] for row in rows if OWNER in row["external_ids"]} - {self._owner}
+
     async def write(self, operations: Sequence[Operation]) -> None:
         """Commit operations as one transaction, unless a later controller has taken over."""
         await self._client.transact(*self.fence.guards(), *operations, timeout=30.0)

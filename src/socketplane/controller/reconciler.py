@@ -51,9 +51,18 @@ class Reconciler:
         self._compiler.flush()
         await self.northbound.open()
         await self.northbound.mark()
+        await self._remove_leftovers()
         started = time.monotonic()
         written = await self._full_pass(repair=False)
         _log.info("northbound.loaded", operations=written, seconds=round(time.monotonic() - started, 3))
+
+    async def _remove_leftovers(self) -> None:
+        """Remove what a former cluster on this northbound left: its names would stand in the way of ours."""
+        for owner in self.northbound.other_owners():
+            todo = operations(Desired(owner=owner), self.northbound.replica)
+            if todo:
+                _log.warning("northbound.leftovers_removed", cluster=owner, operations=len(todo))
+                await self.northbound.write(todo)
 
     def feed(self, changes: Sequence[Change]) -> None:
         """Take in committed changes of the intent."""
