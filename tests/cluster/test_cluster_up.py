@@ -234,3 +234,14 @@ async def _open_vswitch(site: Site, name: str) -> None:
         ),
     )
     await site.until(name, "ovs-appctl -t ovs-vswitchd version")
+
+
+async def test_down_undoes_all_even_after_everything_was_killed(site: Site) -> None:
+    await site.up()
+    await site.run("h1", "kill", "-9", *(await site.pids("h1")))
+    await site.until("h1", "! pidof ovs-vswitchd ovsdb-server dockerd")
+    out = (await site.run("h1", "socketplane", "down")).out
+    assert "done  Open vSwitch to undo" in out
+    assert (await site.addresses("h1"))["eth1"] == ["198.19.0.1/24"]
+    await site.up()
+    assert json.loads(await site.out("h1", "socketplane", "host", "ls", "-o", "json"))[0]["ready"]

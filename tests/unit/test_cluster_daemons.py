@@ -104,7 +104,7 @@ def test_systemd_understands_our_units(tmp_path: Path) -> None:
 
 
 def test_debians_ovn_controller_gets_our_certificate_and_keeps_the_operators_options() -> None:
-    text = unitfiles.files(PATHS)[Path("/etc/systemd/system") / unitfiles.DROP_IN]
+    text = unitfiles.files(PATHS, kernel=True)[Path("/etc/systemd/system") / unitfiles.OVN_DROP_IN]
     assert "\nExecStart=\nExecStart=/usr/share/ovn/scripts/ovn-ctl start_controller" in text
     for option, file in (("key", "host.key"), ("cert", "host.crt"), ("ca-cert", "ca.crt")):
         assert f" --ovn-controller-ssl-{option}=/var/lib/socketplane/pki/{file} " in text
@@ -115,3 +115,12 @@ def test_daemons_get_no_secrets_from_our_environment() -> None:
     given = {"SOCKETPLANE_TOKEN": "sp1.x", "TOKEN": "x", "AWS_SECRET": "x", "PATH": "/bin", "https_proxy": "http://p"}
     assert environment(given) == {"PATH": "/bin", "https_proxy": "http://p"}
     assert "/usr/sbin" in environment({})["PATH"]
+
+
+def test_without_the_kernels_module_debians_switch_is_started_past_its_script() -> None:
+    name = Path("/etc/systemd/system") / unitfiles.OVS_DROP_IN
+    assert name not in unitfiles.files(PATHS, kernel=True)
+    text = unitfiles.files(PATHS, kernel=False)[name]
+    assert "\nExecStart=\nExecStart=/usr/sbin/ovs-vswitchd unix:/run/openvswitch/db.sock" in text
+    assert " --disable-system " in text
+    assert "--monitor" not in text

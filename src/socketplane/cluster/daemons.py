@@ -46,7 +46,7 @@ class Daemon:
     log: Path
     probe: Probe
     units: tuple[str, ...]
-    """systemd units to enable and start; stopping them stops it."""
+    """systemd units that run it; the first is the one to enable."""
     control: Path | None = None
     """Control socket of Open vSwitch's kind; `{pid}` stands for its process. None: it knows signals only."""
     farewell: tuple[str, ...] = ("exit",)
@@ -243,7 +243,7 @@ def agent(paths: Paths) -> Daemon:
         paths.run / "agent.pid",
         paths.log / "agent.log",
         Http(paths.plugin_socket, "POST", "/Plugin.Activate"),
-        ("socketplane-agent.socket", "socketplane-agent.service"),
+        ("socketplane-agent.service", "socketplane-agent.socket"),
     )
 
 

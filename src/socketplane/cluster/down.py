@@ -29,7 +29,6 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     """Yield the steps (`purge`: forget all data too); each part goes while those that it says goodbye to are there."""
     paths = machine.paths
     docker = daemons.docker(paths)
-    kernel = bool(machine.record.kernel)
     engine = rest.Docker(paths.docker_socket)
     if probe.answers(docker):
         yield _containers(machine, engine, everything=machine.ours(docker), purge=purge)
@@ -43,21 +42,17 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
         yield _undo("OVN for hosts", lambda: not ovn.configured(paths), lambda: ovn.close(machine))
     for daemon in (daemons.northd(paths), daemons.southbound(paths), daemons.northbound(paths), daemons.intent(paths)):
         yield _stop(machine, daemon)
-    if probe.answers(daemons.ovs_database(paths)):
-        yield _undo("gateway", lambda: not _wired(), lambda: _unwire(machine))
-    if probe.answers(daemons.ovs_database(paths)):
-        yield _undo("bridge", lambda: not _bridge_is_ours(machine), lambda: _remove_bridge(machine))
+    yield _undo("Open vSwitch to undo", lambda: not _crashed(machine), lambda: _revive(machine))
+    yield _undo("gateway", lambda: not (machine.joined and _wired()), _unwire)
     yield _undo("underlay", lambda: machine.record.moved is None, lambda: underlay.put_back(machine))
-    if probe.answers(daemons.ovs_database(paths)):
-        yield _undo(
-            "chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore_settings(machine)
-        )
-    yield _stop(machine, daemons.ovs_switch(paths, kernel=kernel))
-    yield _stop(machine, daemons.ovs_database(paths))
+    yield _undo("chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore(machine))
+    database, switch = _switch(machine)
+    yield _stop(machine, switch)
+    yield _stop(machine, database)
     yield _undo("interfaces", lambda: not _links(), _remove_links)
     if machine.systemd:
         yield _undo("systemd units", lambda: not unitfiles.present(machine), lambda: unitfiles.remove(machine))
-    yield _undo("runtime files", lambda: not paths.run.exists(), lambda: shutil.rmtree(paths.run))
+    yield _undo("runtime files", lambda: not _runtime_files(machine), lambda: _remove_runtime_files(machine))
     if purge:
         yield from _purge(machine)
 
@@ -82,6 +77,18 @@ def _remove_networks(machine: Machine, engine: rest.Docker) -> str:
     found = engine.networks()
     engine.remove_networks(found, machine.paths.plugin_socket)
     return "removed: " + ", ".join(sorted(found.values()))
+
+
+def _runtime_files(machine: Machine) -> list[Path]:
+    """Return what is left of processes that are gone; a socket of an agent that is not ours is its own."""
+    agent = daemons.agent(machine.paths)
+    places = [machine.paths.run, *([] if probe.answers(agent) else [machine.paths.plugin_socket])]
+    return [path for path in places if path.exists()]
+
+
+def _remove_runtime_files(machine: Machine) -> None:
+    for path in _runtime_files(machine):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _purge(machine: Machine) -> Iterator[Step]:
@@ -132,22 +139,28 @@ def _wired() -> bool:
     return bool(_links()) or run(["nft", "list", "table", "inet", "socketplane"], check=False).code == 0
 
 
-def _unwire(machine: Machine) -> None:
+def _unwire() -> None:
     """Have the agent's own code take its gateway away, in a process of its own: the agent is gone by now."""
-    if machine.joined:
-        run([sys.executable, "-m", "socketplane.agent.unwire"], timeout=60)
+    run([sys.executable, "-m", "socketplane.agent.unwire"], timeout=60)
 
 
-def _bridge_is_ours(machine: Machine) -> bool:
-    """Whether br-int is there and by our settings: ovn-controller made it."""
-    if "ovn-remote" not in machine.record.external_ids:
-        return False
-    return openvswitch.INTEGRATION_BRIDGE in openvswitch.vsctl(machine.paths, "list-br", wait=False).split()
+def _switch(machine: Machine) -> tuple[Daemon, Daemon]:
+    return daemons.ovs_database(machine.paths), daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
 
 
-def _remove_bridge(machine: Machine) -> None:
-    switch = daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
-    openvswitch.vsctl(machine.paths, "--if-exists", "del-br", openvswitch.INTEGRATION_BRIDGE, wait=probe.answers(switch))
+def _crashed(machine: Machine) -> bool:
+    """Return whether something of ours is in Open vSwitch, which does not run."""
+    record = machine.record
+    return bool(record.external_ids or record.moved) and not all(map(probe.answers, _switch(machine)))
+
+
+def _revive(machine: Machine) -> None:
+    """Start Open vSwitch to have its help in undoing; being ours then, it is stopped again."""
+    database, switch = _switch(machine)
+    if not probe.answers(database):
+        openvswitch.start_database(machine)
+    if not probe.answers(switch):
+        machine.start(switch)
 
 
 def _links() -> Sequence[str]:

@@ -143,6 +143,9 @@ def apply_settings(machine: Machine, settings: Mapping[str, str]) -> None:
     if foreign := foreign_chassis(machine.paths, machine.record.external_ids):
         remedy = "take it out of that one first (ovs-vsctl remove Open_vSwitch . external_ids ovn-remote)"
         raise Conflict(f"this machine is a chassis of another OVN ({foreign})", remedy=remedy)
+    if not machine.record.external_ids and (ports := _ports(machine.paths)):
+        remedy = f"take them away, or the bridge: ovs-vsctl del-br {INTEGRATION_BRIDGE}"
+        raise Conflict(f"there is a bridge {INTEGRATION_BRIDGE} with ports of others: {', '.join(ports)}", remedy=remedy)
     current = external_ids(machine.paths)
     before = {key: current.get(key) for key in settings}
     machine.note(external_ids=before | dict(machine.record.external_ids))
@@ -151,8 +154,12 @@ def apply_settings(machine: Machine, settings: Mapping[str, str]) -> None:
     vsctl(machine.paths, "set", "Open_vSwitch", ".", *values, wait=False)
 
 
-def restore_settings(machine: Machine) -> None:
-    """Put back what stood before our settings; the system id stays, since it names the machine and not us."""
+def restore(machine: Machine) -> None:
+    """Put back what stood before our settings, and remove the bridge that was made by them.
+
+    The system id stays, since it names the machine and not us. The settings go first: an ovn-controller that ran before
+    us would make the bridge anew.
+    """
     for key, value in machine.record.external_ids.items():
         if key == "system-id":
             continue
@@ -160,7 +167,16 @@ def restore_settings(machine: Machine) -> None:
         if value is not None:
             change = ["set", "Open_vSwitch", ".", f"external_ids:{key}={json.dumps(value)}"]
         vsctl(machine.paths, *change, wait=False)
+    switch = daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
+    vsctl(machine.paths, "--if-exists", "del-br", INTEGRATION_BRIDGE, wait=probe.answers(switch))
     machine.note(external_ids={}, kernel=None)
+
+
+def _ports(paths: Paths) -> list[str]:
+    """Return the integration bridge's ports, none where there is no such bridge."""
+    if INTEGRATION_BRIDGE not in vsctl(paths, "list-br", wait=False).split():
+        return []
+    return vsctl(paths, "list-ports", INTEGRATION_BRIDGE, wait=False).split()
 
 
 def _keep_system_id(machine: Machine, value: str) -> None:

@@ -113,7 +113,8 @@ class Systemd:
     def start(self, daemon: Daemon) -> None:
         """Enable and start a daemon's units, and wait until it works."""
         try:
-            run(["systemctl", "enable", "--now", *daemon.units], timeout=daemon.patience + 90)
+            run(["systemctl", "enable", "--quiet", daemon.units[0]])
+            run(["systemctl", "start", *daemon.units], timeout=daemon.patience + 90)
         except CommandFailed as error:
             raise CommandFailed(error.message, self._journal(daemon.units) or error.lines) from None
         if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
@@ -121,7 +122,8 @@ class Systemd:
 
     def stop(self, daemon: Daemon) -> None:
         """Disable and stop a daemon's units."""
-        run(["systemctl", "disable", "--now", *daemon.units], timeout=daemon.patience + 90, check=False)
+        run(["systemctl", "disable", "--quiet", daemon.units[0]], check=False)
+        run(["systemctl", "stop", *daemon.units], timeout=daemon.patience + 90)
 
     @staticmethod
     def _journal(units: Sequence[str]) -> list[str]:
