@@ -70,7 +70,7 @@ async def test_what_somebody_changed_by_hand_comes_back(world, operator):
         [delete("Logical_Switch", by_uuid(web))],
         [mutate("Port_Group", by_uuid(group), [("ports", "delete", frozenset({port}))])],
         [mutate("Port_Group", by_uuid(group), [("acls", "delete", frozenset({acl}))])],
-        [update("ACL", by_uuid(acl), {"action": "drop"})],
+        [update("ACL", by_uuid(acl), {"action": "reject"})],
         [update("Logical_Switch", by_uuid(web), {"external_ids": {}})],
         [insert("Logical_Switch", {"name": "stray", "external_ids": ours}, uuid=stray)],
     ):
