@@ -241,3 +241,24 @@ async def test_a_new_cluster_clears_what_a_former_one_left(tmp_path, keys, datab
             assert second.active.reconciler.gap() == []
             await operator.rows.wait_for(lambda rows: len(rows["Logical_Switch"]) == 3, 5)
             assert foreign in operator.rows["Logical_Switch"]
+
+
+async def test_what_the_northbound_refuses_does_not_hold_up_the_rest(world, operator, monkeypatch):
+    monkeypatch.setattr("socketplane.controller.reconciler.REFUSED_SECONDS", 0.3)
+    switch, port = uuid4(), uuid4()
+    await operator.transact(
+        insert("Logical_Switch_Port", {"name": f"sp-{endpoint_id(7)}"}, uuid=port),
+        insert("Logical_Switch", {"name": "theirs", "ports": frozenset({port})}, uuid=switch),
+    )
+    with pytest.raises(Unavailable, match=f"northbound refuses endpoint/{endpoint_id(7)}: constraint violation"):
+        await attach(world.h1, world.web, 7)
+    assert (await attach(world.h1, world.web, 8))["address"] == "10.192.0.3"
+    other = await world.admin.call("POST", "/v1/networks", {"name": "db"})
+    await attach(world.h2, other, 9)
+    (alarm,) = (await world.admin.call("GET", "/v1/status"))["alarms"]
+    assert f"refuses endpoint/{endpoint_id(7)}" in alarm
+    assert operator.rows["Logical_Switch"][switch]["ports"] == {port}
+    await operator.transact(delete("Logical_Switch", by_uuid(switch)))
+    await world.until(lambda: world.active.reconciler.alarm is None, 5)
+    assert len(ports(world)) == 3
+    assert world.active.reconciler.gap() == []

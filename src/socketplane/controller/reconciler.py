@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from socketplane.compile import Compiler, Desired, Difference, operations
+from socketplane.controller.apart import NOT_A_REFUSAL, everything, write_apart
 from socketplane.controller.northbound import Northbound
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
 from socketplane.model.types import Cluster, Endpoint, Host, Network, Policy
-from socketplane.ovsdb import Client, Disconnected, Lock, NotLockOwner, Operation, OvsdbError, RowChange, WaitFailed
+from socketplane.ovsdb import (
+    Client,
+    Disconnected,
+    Lock,
+    NotLockOwner,
+    Operation,
+    OvsdbError,
+    RowChange,
+    TransactionFailed,
+    WaitFailed,
+)
 
 FULL_PASS_SECONDS = 300.0
 GATHER_SECONDS = 0.1
 """How long a repair waits for more of the same edit."""
 RETRY_SECONDS = 1.0
+REFUSED_SECONDS = 10.0
+"""How long until what the northbound refused is tried again."""
 _log = structlog.get_logger()
 
 
@@ -40,6 +53,7 @@ class Reconciler:
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._full_at: float | None = None
         self._unmarked = False
+        self._refused = False
         self.northbound = Northbound(client, lock, cluster.id, epoch, compiler.desired, self._tampered)
         self.repairs = 0
         self.alarm: str | None = None
@@ -152,15 +166,14 @@ class Reconciler:
             await self.northbound.mark()
             self._unmarked = False
         if self._full_at is not None and self._full_at <= time.monotonic():
-            await self._full_pass(repair=True)
             self._full_at = time.monotonic() + FULL_PASS_SECONDS
+            await self._full_pass(repair=True)
             return
         fed = self._fed
         self._pending.update(self._compiler.flush())
-        todo = operations(self._pending, self.northbound.replica)
-        if todo:
-            await self.northbound.write(todo)
-        self._settle(fed)
+        pending = self._pending
+        refused = await self._write(operations(pending, self.northbound.replica), lambda: pending)
+        self._settle(fed, refused)
 
     async def _full_pass(self, *, repair: bool) -> int:
         """Compare everything; return how many operations were needed."""
@@ -168,14 +181,35 @@ class Reconciler:
         self._pending.update(self._compiler.flush())
         expected = len(operations(self._pending, self.northbound.replica)) if repair else 0
         todo = await self._compare()
-        if todo:
-            await self.northbound.write(todo)
-        if repair and len(todo) > expected:
+        refused = await self._write(todo, lambda: everything(self._compiler.desired))
+        self._refused = bool(refused)
+        if repair and not refused and len(todo) > expected:
             self.repairs += 1
             for operation in todo[:50]:
                 _log.warning("northbound.repaired", **_describe(operation))
-        self._settle(fed)
+        self._settle(fed, refused)
         return len(todo)
+
+    async def _write(self, todo: Sequence[Operation], difference: Callable[[], Difference]) -> dict[str, str]:
+        """Write what is to be done. Where it is refused as a whole, write unit by unit: one must not hold up all.
+
+        Return why which units were refused; a full pass tries them again.
+        """
+        if not todo:
+            return {}
+        try:
+            await self.northbound.write(todo)
+        except NOT_A_REFUSAL:
+            raise
+        except TransactionFailed as error:
+            _log.warning("northbound.refused", operations=len(todo), reason=str(error))
+        else:
+            return {}
+        refused = await write_apart(self.northbound, difference(), self._compiler.desired)
+        for unit, reason in refused.items():
+            self.alarm = f"the northbound refuses {unit or 'the removal of a row'}: {reason}"
+            _log.error("northbound.unit_refused", unit=unit, reason=reason)
+        return refused
 
     async def _compare(self) -> list[Operation]:
         """Compare in a thread on copies: at ten thousand ports it takes as long as a thousand requests."""
@@ -186,15 +220,24 @@ class Reconciler:
             return []
         return self.gap()  # on what is there now
 
-    def _settle(self, fed: int) -> None:
+    def _settle(self, fed: int, refused: Mapping[str, str]) -> None:
+        """Answer those who wait. Of a batch with a refused unit nobody is told that all is well."""
         self._pending = Difference(owner=self._compiler.desired.owner)
         self._done = fed
-        self.alarm = None
+        self._refused = self._refused or bool(refused)
+        if self._refused:
+            self.demand_full_pass(REFUSED_SECONDS)
+        else:
+            self.alarm = None
         waiters, self._waiters = self._waiters, []
         for wanted, future in waiters:
             if wanted > fed:
                 self._waiters.append((wanted, future))
-            elif not future.done():
+            elif future.done():
+                continue
+            elif refused:
+                future.set_exception(Unavailable(self.alarm or "the northbound refuses a change", remedy="see the alarm"))
+            else:
                 future.set_result(None)
 
     def _tampered(self, change: RowChange) -> None:
