@@ -362,7 +362,8 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 def _rules(machine: Machine) -> tuple[str, str]:
     table = machine.run("nft", "-s", "list", "table", "inet", "socketplane", check=False)
-    return table, machine.run("iptables-save", "-t", "filter")
+    saved = machine.run("iptables-save", "-t", "filter").splitlines()
+    return table, "\n".join(line for line in saved if not line.startswith("#"))  # the time is in there
 
 
 def _snapshot(machine: Machine) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ async def test_the_bridge_is_repaired(
     assert machine.vsctl("list", "bridge", "br-other") == before
 
 
-async def test_a_bridge_that_is_right_is_left_alone(machine: Machine, switch: Switch) -> None:
+async def test_a_bridge_that_is_right_is_left_alone(machine: Machine, switch: Switch, without_controller: None) -> None:
     await switch.ensure_bridge("userspace")
     before = machine.vsctl("list", "bridge", "br-int"), machine.vsctl("get", "open", ".", "next_cfg")
     await switch.ensure_bridge("userspace")

@@ -98,11 +98,16 @@ class Datapath:
         return frozenset(named | self._veths)
 
     async def _drop_stale_port(self, maker: VethMaker, spec: Veth) -> None:
-        """Let go of a port whose veth is gone before the veth is made anew.
+        """Let go of a port that can't be kept, before it is made anew.
 
-        ovs-vswitchd's userspace datapath would stay bound to the old one, and neither send nor receive.
+        Its veth is gone: ovs-vswitchd's userspace datapath would stay bound to the old one, and neither send nor
+        receive. Or OVN knows it by another name: what the row says of being installed would be about that one.
         """
-        if self._switch.interface(spec.host_end) is None or not await self._netlink.call(maker.needs_making):
+        row = self._switch.interface(spec.host_end)
+        if row is None:
+            return
+        right = all(row["external_ids"].get(key) == value for key, value in _identity(spec).items())
+        if right and not await self._netlink.call(maker.needs_making):
             return
         if await self._switch.delete(spec.host_end, _OWNER):
             await self._switch.settled()
@@ -128,10 +133,9 @@ def detect_kind() -> Kind:
     return "kernel" if has_generic_family("ovs_datapath") else "userspace"
 
 
+def _identity(spec: Veth) -> dict[str, str]:
+    return {"iface-id": f"sp-{spec.endpoint_id}", "iface-id-ver": spec.endpoint_id}
+
+
 def _port(spec: Veth) -> SwitchPort:
-    ids = {
-        "iface-id": f"sp-{spec.endpoint_id}",
-        "iface-id-ver": spec.endpoint_id,
-        "attached-mac": spec.mac,
-    }
-    return SwitchPort(spec.host_end, _OWNER, ids)
+    return SwitchPort(spec.host_end, _OWNER, {**_identity(spec), "attached-mac": spec.mac})

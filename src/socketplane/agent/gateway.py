@@ -107,7 +107,8 @@ class Gateway:
         return exits, self._forwarding.guarded(exits)
 
     async def _ensure_port(self) -> None:
-        await self._switch.put(self._port)
+        if await self._switch.put(self._port):
+            await self._switch.settled()  # setting a tap's MAC takes it down, and its routes with it
         done = await self._set_up()
         if done is None:
             await self._switch.settled()

@@ -91,6 +91,12 @@ def find_link(ipr: IPRoute, **which: object) -> Link | None:
     return found[0] if found else None
 
 
+def kind_of(link: Link) -> str | None:
+    """Return a virtual link's kind: `veth`, `bridge`, ...; None for hardware."""
+    kind = link.get(("linkinfo", "kind"))
+    return str(kind) if kind else None
+
+
 def link_with_address(ipr: IPRoute, address: str) -> Link | None:
     """Return the link that holds an address of this host, or None."""
     for found in ipr.get_addr(address=address):

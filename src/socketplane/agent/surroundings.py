@@ -7,7 +7,7 @@ from socket import AF_INET
 
 from pyroute2 import IPRoute
 
-from socketplane.agent.netlink import ignoring
+from socketplane.agent.netlink import find_link, ignoring, kind_of
 
 _FAR_AWAY = "203.0.113.1"  # TEST-NET-3: asked the routing table for, never sent to
 _LOOPBACK = 1
@@ -20,10 +20,11 @@ def find_exits(ipr: IPRoute, host_port: str) -> frozenset[str]:
     like: who may reach what is behind them is Docker's to say).
     """
     uplink = _index_towards(ipr, _FAR_AWAY)
+    # Only links with an address are looked at: a dump of all would bring every container's veth.
     addressed = {message["index"] for message in ipr.get_addr(family=AF_INET)} - {_LOOPBACK}
-    bridges = {message["index"] for message in ipr.link("dump", kind="bridge")}
-    names = (ipr.link("get", index=index)[0].get("ifname") for index in sorted(addressed - (bridges - {uplink})))
-    return frozenset(names) - {host_port}
+    links = [link for index in sorted(addressed) if (link := find_link(ipr, index=index)) is not None]
+    names = {link.get("ifname") for link in links if link["index"] == uplink or kind_of(link) != "bridge"}
+    return frozenset(names - {host_port})
 
 
 def _index_towards(ipr: IPRoute, address: str) -> int | None:

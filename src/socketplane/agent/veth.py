@@ -18,7 +18,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from socketplane.agent.netlink import Link, find_link, ignoring
+from socketplane.agent.netlink import Link, find_link, ignoring, kind_of
 from socketplane.errors import Conflict
 
 GROUP = 0x53505645
@@ -141,7 +141,7 @@ def _remove_stray(ipr: IPRoute, veth: Veth) -> None:
 
 
 def _is_ours(link: Link, endpoint_id: str) -> bool:
-    if _kind(link) != "veth":
+    if kind_of(link) != "veth":
         return False
     alias = link.get("ifalias")
     if alias:
@@ -157,14 +157,9 @@ def _endpoint_of(link: Link) -> str | None:
 
 
 def _peer_here(ipr: IPRoute, link: Link) -> Link | None:
-    if _kind(link) != "veth" or link.get("link_netnsid") is not None:
+    if kind_of(link) != "veth" or link.get("link_netnsid") is not None:
         return None
     return find_link(ipr, index=link.get("link"))
-
-
-def _kind(link: Link) -> str | None:
-    kind = link.get(("linkinfo", "kind"))
-    return str(kind) if kind else None
 
 
 def _not_ours(name: str) -> Conflict:
