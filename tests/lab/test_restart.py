@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -171,3 +172,58 @@ async def test_docker_comes_up_without_agent_and_controller_and_containers_settl
         return await h1.connects("always", address, 7)
 
     await eventually("the container is started and connected", settled, 60.0)
+
+
+async def test_docker_killed_with_live_restore(world: World, traffic: Traffic) -> None:
+    """Containers outlive their engine; the agent keeps their ports, and the new engine finds its networks."""
+    h1 = world.first
+    settings = "/etc/docker/daemon.json"
+    await h1.machine.run("sh", "-c", f"echo '{{\"live-restore\": true}}' > {settings}")
+    try:
+        await h1.machine.run("kill", "-HUP", str(await _pid(h1, "/run/docker.pid")))
+        await _end(h1, "/run/docker.pid")
+        await h1.cli("up", timeout=90)
+        await traffic.flows()
+        await traffic.attach_and_detach()
+        await traffic.flows()
+    finally:
+        await h1.machine.run("rm", "-f", settings)
+        await h1.machine.run("kill", "-HUP", str(await _pid(h1, "/run/docker.pid")))
+
+
+async def test_the_first_policy_disturbs_no_connection_that_it_allows(world: World, traffic: Traffic) -> None:
+    ingress = {"from": [{"podSelector": {}}]}
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "own-network", "namespace": "web"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [ingress]},
+    }
+    await world.policy(json.dumps(policy))
+    await traffic.flows()
+    await traffic.attach_and_detach()
+    await traffic.flows()
+
+
+async def test_a_host_leaves_and_joins_while_others_carry_traffic(world: World, traffic: Traffic) -> None:
+    h1, _, h3 = world.hosts
+    await h3.cli("leave", timeout=90)
+    assert {host["name"] for host in await h1.read("host", "ls")} == {"h1", "h2"}
+    await traffic.flows()
+    token = (await h1.cli("token", "create")).out.strip()
+    arguments = ("--name", "h3", "--address", str(h3.machine.underlay), "--uplink", "eth1")
+    await h3.cli("join", "-", *arguments, stdin=token + "\n", timeout=90)
+    await traffic.flows()
+
+    async def known() -> bool:
+        return "web" in await h3.networks()
+
+    await eventually("network web on the new host", known, 20.0)
+    await h3.run("late", "web")
+    target = await world.hosts[1].address("echo", "web")
+
+    async def reaches() -> bool:
+        return await h3.connects("late", target, 7)
+
+    await eventually("the new host's container reaches the others", reaches, 10.0)
+    await traffic.flows()
