@@ -24,6 +24,7 @@ ALL = [
     daemons.ovn_controller(PATHS),
     daemons.intent(PATHS),
     daemons.controller(PATHS),
+    daemons.plugin(PATHS),
     daemons.agent(PATHS),
     daemons.docker(PATHS),
 ]
@@ -84,7 +85,7 @@ def test_the_intent_unit_serves_what_the_direct_daemon_serves() -> None:
 
 
 def test_dockers_requests_wait_in_a_socket_that_outlives_the_agent() -> None:
-    text = (UNITS / "socketplane-agent.socket").read_text()
+    text = (UNITS / "socketplane-plugin.socket").read_text()
     assert f"ListenStream={PATHS.plugin_socket}" in text
     assert "Before=docker.service" in text
 
@@ -93,7 +94,7 @@ def test_dockers_requests_wait_in_a_socket_that_outlives_the_agent() -> None:
 def test_systemd_understands_our_units(tmp_path: Path) -> None:
     program = tmp_path / "bin"
     program.mkdir()
-    for name in ("socketplane-agent", "socketplane-controller"):
+    for name in ("socketplane-agent", "socketplane-controller", "socketplane-plugin"):
         (program / name).write_text("#!/bin/sh\n")
         (program / name).chmod(0o755)
     for file in UNITS.iterdir():

@@ -234,6 +234,19 @@ def controller(paths: Paths) -> Daemon:
     )
 
 
+def plugin(paths: Paths) -> Daemon:
+    """The driver's socket, there for Docker even while the agent is not."""
+    return Daemon(
+        "socketplane-plugin",
+        "driver's socket",
+        (binary("socketplane-plugin"),),
+        paths.run / "plugin.pid",
+        paths.log / "plugin.log",
+        Http(paths.plugin_socket, "POST", "/Plugin.Activate"),
+        ("socketplane-plugin.service", "socketplane-plugin.socket"),
+    )
+
+
 def agent(paths: Paths) -> Daemon:
     """Docker's network and IPAM driver on this host."""
     return Daemon(
@@ -242,8 +255,8 @@ def agent(paths: Paths) -> Daemon:
         (binary("socketplane-agent"),),
         paths.run / "agent.pid",
         paths.log / "agent.log",
-        Http(paths.plugin_socket, "POST", "/Plugin.Activate"),
-        ("socketplane-agent.service", "socketplane-agent.socket"),
+        Http(paths.agent_socket, "POST", "/Plugin.Activate"),
+        ("socketplane-agent.service",),
     )
 
 

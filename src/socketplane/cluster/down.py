@@ -33,6 +33,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     if probe.answers(docker):
         yield _containers(machine, engine, everything=machine.ours(docker), purge=purge)
     yield _stop(machine, daemons.agent(paths))
+    yield _stop(machine, daemons.plugin(paths))
     if purge and probe.answers(docker):
         yield _undo("Docker networks", lambda: not engine.networks(), lambda: _remove_networks(machine, engine))
     yield _stop(machine, docker)
@@ -80,9 +81,9 @@ def _remove_networks(machine: Machine, engine: rest.Docker) -> str:
 
 
 def _runtime_files(machine: Machine) -> list[Path]:
-    """Return what is left of processes that are gone; a socket of an agent that is not ours is its own."""
-    agent = daemons.agent(machine.paths)
-    places = [machine.paths.run, *([] if probe.answers(agent) else [machine.paths.plugin_socket])]
+    """Return what is left of processes that are gone; a driver's socket that still answers is not."""
+    plugin = daemons.plugin(machine.paths)
+    places = [machine.paths.run, *([] if probe.answers(plugin) else [machine.paths.plugin_socket])]
     return [path for path in places if path.exists()]
 
 

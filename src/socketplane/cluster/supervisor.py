@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,9 @@ class Supervisor(Protocol):
 
     def stop(self, daemon: Daemon) -> None:
         """Stop a daemon and return when it is gone; one that isn't there is no error."""
+
+    def log_of(self, daemon: Daemon) -> str:
+        """Return where a person finds what a daemon wrote."""
 
 
 class Direct:
@@ -98,6 +102,10 @@ class Direct:
                 gone.within(daemon.patience)
         daemon.pidfile.unlink(missing_ok=True)
 
+    def log_of(self, daemon: Daemon) -> str:
+        """Return its log file."""
+        return str(daemon.log)
+
 
 class Systemd:
     """Daemons as systemd units: Debian's own, and ours."""
@@ -112,23 +120,29 @@ class Systemd:
 
     def start(self, daemon: Daemon) -> None:
         """Enable and start a daemon's units, and wait until it works."""
+        began = time.time()
+        run(["systemctl", "reset-failed", *daemon.units], check=False)  # a unit that failed too often would not start
         try:
             run(["systemctl", "enable", "--quiet", daemon.units[0]])
             run(["systemctl", "start", *daemon.units], timeout=daemon.patience + 90)
         except CommandFailed as error:
-            raise CommandFailed(error.message, self._journal(daemon.units) or error.lines) from None
+            raise CommandFailed(error.message, self._journal(daemon.units, began) or error.lines) from None
         if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
-            raise CommandFailed(f"does not work after {daemon.patience:g} s", self._journal(daemon.units))
+            raise CommandFailed(f"does not work after {daemon.patience:g} s", self._journal(daemon.units, began))
 
     def stop(self, daemon: Daemon) -> None:
         """Disable and stop a daemon's units."""
         run(["systemctl", "disable", "--quiet", daemon.units[0]], check=False)
         run(["systemctl", "stop", *daemon.units], timeout=daemon.patience + 90)
 
+    def log_of(self, daemon: Daemon) -> str:
+        """Return the command that shows its journal; Debian's daemons write files too."""
+        return f"journalctl -u {[unit for unit in daemon.units if unit.endswith('.service')][-1]}"
+
     @staticmethod
-    def _journal(units: Sequence[str]) -> list[str]:
-        flags = [f"--unit={unit}" for unit in units]
-        return last_lines(run(["journalctl", "--no-pager", "--output=cat", "--lines=12", *flags], check=False).out)
+    def _journal(units: Sequence[str], since: float) -> list[str]:
+        flags = ["--no-pager", "--output=cat", "--lines=12", f"--since=@{since:.3f}", *(f"--unit={unit}" for unit in units)]
+        return last_lines(run(["journalctl", *flags], check=False).out)
 
 
 def supervisor() -> Supervisor:

@@ -26,7 +26,6 @@ from socketplane.cluster.trust import Options
 from socketplane.config import REST_PORT
 from socketplane.errors import Conflict, InvalidInput
 
-LOGS = "look into {}"
 AGAIN = "mend that and run `socketplane up` again"
 
 
@@ -76,15 +75,17 @@ def _manager(machine: Machine) -> Iterator[Step]:
     yield _run(machine, daemons.northd(paths))
     yield Step("OVN for hosts", lambda: ovn.listens(machine), lambda: ovn.listen(machine), AGAIN)
     database = daemons.intent(paths)
-    yield Step(database.title, lambda: intent.stands(machine), lambda: intent.start(machine), _look(database))
+    yield Step(database.title, lambda: intent.stands(machine), lambda: intent.start(machine), _look(machine, database))
     controller = daemons.controller(paths)
     yield _run(machine, controller, lambda: _start_controller(machine, controller))
-    yield Step("this host's row", lambda: host.row_stands(machine), lambda: host.put_row(machine), _look(controller))
+    remedy = _look(machine, controller)
+    yield Step("this host's row", lambda: host.row_stands(machine), lambda: host.put_row(machine), remedy)
 
 
 def _host(machine: Machine) -> Iterator[Step]:
     paths = machine.paths
     yield _run(machine, daemons.ovn_controller(paths))
+    yield _run(machine, daemons.plugin(paths))
     yield _run(machine, daemons.agent(paths))
     yield _run(machine, daemons.docker(paths))
     if machine.record.containers:
@@ -99,11 +100,11 @@ def _run(machine: Machine, daemon: Daemon, start: Callable[[], object] | None = 
         (start or (lambda: machine.start(daemon)))()
         return ""
 
-    return Step(daemon.title, lambda: probe.answers(daemon), do, _look(daemon))
+    return Step(daemon.title, lambda: probe.answers(daemon), do, _look(machine, daemon))
 
 
-def _look(daemon: Daemon) -> str:
-    return LOGS.format(daemon.log)
+def _look(machine: Machine, daemon: Daemon) -> str:
+    return f"look into {machine.supervisor.log_of(daemon)}"
 
 
 def _nothing() -> None:
