@@ -275,6 +275,8 @@ class PolicyApplied(Wire):
     network: str
     name: str
     change: Literal["created", "configured", "unchanged"]
+    network_exists: bool = True
+    """False: it waits for a network of that name."""
 
 
 class Explanation(Wire):

@@ -13,7 +13,7 @@ import typer
 
 from socketplane.cli import connect, nouns, parse
 from socketplane.cli.complete import network_names, policy_names
-from socketplane.cli.output import Column, Output, OutputOption, QuietOption, clean, examples, out, show, show_json
+from socketplane.cli.output import Column, Output, OutputOption, QuietOption, clean, examples, note, out, show, show_json
 from socketplane.errors import InvalidInput
 
 app = typer.Typer(
@@ -80,6 +80,8 @@ def apply(
         return
     for item in applied:
         out(f"networkpolicy {clean(item['network'])}/{clean(item['name'])} {item['change']}")
+        if not item.get("network_exists", True):
+            note(f"Warning: there is no network {clean(item['network'])}; the policy holds from when there is one")
 
 
 @app.command("ls", epilog=examples("socketplane policy ls", "socketplane policy inspect $(socketplane policy ls -q)"))

@@ -33,7 +33,15 @@ def read(body: wire.PolicyApply) -> list[ParsedPolicy]:
 
 def apply(draft: Draft, policies: Sequence[ParsedPolicy]) -> list[wire.PolicyApplied]:
     """Create or replace policies, all or none."""
-    return [wire.PolicyApplied(network=new.network, name=new.name, change=_apply(draft, new)) for new in policies]
+    return [
+        wire.PolicyApplied(
+            network=new.network,
+            name=new.name,
+            change=_apply(draft, new),
+            network_exists=new.network in draft.intent.network_of_name,
+        )
+        for new in policies
+    ]
 
 
 def _apply(draft: Draft, new: ParsedPolicy) -> Literal["created", "configured", "unchanged"]:
