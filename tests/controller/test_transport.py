@@ -24,16 +24,12 @@ class App:
     def __init__(self):
         self.answers = {}
         self.calls = 0
-        self.drop = 0
 
     async def __call__(self, scope, receive, send):
         self.calls += 1
         if scope["path"] == "/v1/watch":
             return await self.stream(send)
         body = (await receive())["body"]
-        if self.drop:
-            self.drop -= 1
-            raise ConnectionAbortedError
         peer = scope["state"]["peer"]
         seen = {"kind": peer.kind, "id": peer.system_id, "body": body.decode(), "query": scope["query_string"].decode()}
         status, headers, content = self.answers.get(scope["path"], (200, [], orjson.dumps(seen)))
@@ -177,6 +173,21 @@ async def test_a_restart_between_two_calls_is_not_noticed(app, tmp_path):
         for _ in range(3):
             async with serve(app, unix=tmp_path / "s"):
                 assert await client.call("POST", "/v1/networks", {})
+
+
+@pytest.mark.parametrize(("path", "tries"), [("/v1/networks", 2), ("/v1/join", 1), ("/v1/tokens", 1)])
+async def test_a_lost_answer_is_asked_for_again_unless_that_does_harm(tmp_path, path, tries):
+    requests = []
+
+    async def hang_up(reader, writer):
+        requests.append(await reader.readuntil(b"\r\n"))
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang_up, tmp_path / "s")
+    async with server, ControllerClient(tmp_path / "s") as client:
+        with pytest.raises(Unavailable, match="disconnected"):
+            await client.call("POST", path, {})
+    assert len(requests) == tries
 
 
 async def test_a_stream_yields_changes_and_reconnects_with_a_snapshot(app, tmp_path):

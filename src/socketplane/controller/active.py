@@ -25,8 +25,8 @@ from socketplane.model.ipam import REST_SECONDS
 from socketplane.model.types import Cluster, Host, Network
 from socketplane.ovsdb import Client, Lock
 
-WRITTEN_SECONDS = 5.0
-"""How long a request waits for the northbound."""
+WRITTEN_SECONDS = 4.0
+"""How long a request waits for the northbound; with the writer's patience less than a client waits for its answer."""
 _TICK = 1.0
 _TIDY_SECONDS = 10.0
 _log = structlog.get_logger()

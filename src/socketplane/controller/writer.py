@@ -33,7 +33,7 @@ GATHER = 512
 """Requests in one transaction, at most."""
 STEPS = 4000
 """Rows in one transaction: no further request is taken in beyond it."""
-PATIENCE = 8.0
+PATIENCE = 5.0
 """Seconds that a request waits for the database to come back."""
 _log = structlog.get_logger()
 
@@ -98,6 +98,7 @@ class Writer:
                 self._wake.clear()
                 while self._queue:
                     batch = [self._queue.popleft() for _ in range(min(GATHER, len(self._queue)))]
+                    self.requests += len(batch)
                     await self._serve(batch)
         finally:
             self._ended = True
@@ -106,7 +107,6 @@ class Writer:
             self._queue.clear()
 
     async def _serve(self, batch: list[_Request]) -> None:
-        self.requests += len(batch)
         try:
             await self._commit_patiently(batch)
         except (ConstraintViolation, DuplicateUuid, ReferentialViolation) as error:
@@ -128,7 +128,7 @@ class Writer:
         while True:
             try:
                 await self._fence.ready(deadline - time.monotonic())
-                return await self._commit(batch)
+                return await self._commit(batch, deadline)
             except (Disconnected, NotLockOwner) as error:
                 _log.info("intent.again", requests=len(batch), reason=str(error))
                 if time.monotonic() >= deadline:
@@ -138,7 +138,7 @@ class Writer:
                 self._fence.check()
                 raise
 
-    async def _commit(self, batch: Sequence[_Request]) -> None:
+    async def _commit(self, batch: Sequence[_Request], deadline: float) -> None:
         # Milliseconds: the server keeps 15 digits of a real, and what it keeps must equal what was planned.
         draft = Draft(self._store.working, self._store.addresses, round(self._clock(), 3))
         accepted: list[tuple[_Request, Any]] = []
@@ -161,8 +161,9 @@ class Writer:
                 request.fail(error)
         operations = draft.operations(self._store.committed)
         if operations:
+            left = max(0.5, deadline - time.monotonic())
             try:
-                await self._client.transact(*self._fence.guards(), *operations, commit(durable=self._durable), timeout=5.0)
+                await self._client.transact(*self._fence.guards(), *operations, commit(durable=self._durable), timeout=left)
             except BaseException:
                 self._store.reset(draft)
                 raise

@@ -40,6 +40,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._listeners = sockets
         self.ready = asyncio.Event()
+        self._stopping = asyncio.Event()
         self.ports = [entry.getsockname()[1] for entry, tls in sockets if tls]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -55,6 +56,14 @@ class Server(uvicorn.Server):
             self.servers.append(server)
         self.started = True
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        """Sleep until `stop` (uvicorn's own wakes up ten times a second, for a date header that we don't send)."""
+        await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Begin to end: no new connections, requests in flight are finished."""
+        self._stopping.set()
 
     def _protocol(self) -> asyncio.Protocol:
         return _PeerProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
@@ -101,7 +110,7 @@ async def serve(
         yield server
     finally:
         ready.cancel()
-        server.should_exit = True
+        server.stop()
         await task
         if unix:
             await asyncio.to_thread(_remove, unix)
