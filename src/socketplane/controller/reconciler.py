@@ -115,8 +115,9 @@ class Reconciler:
     def demand_full_pass(self, seconds: float = 0.0) -> None:
         """Look through everything in `seconds`, or earlier if that is due earlier."""
         at = time.monotonic() + seconds
-        self._full_at = at if self._full_at is None else min(at, self._full_at)
-        self._wake.set()
+        if self._full_at is None or at < self._full_at:
+            self._full_at = at
+            self._wake.set()
 
     def require(self) -> None:
         """Raise Unavailable while the northbound does not answer: before anything is changed."""
