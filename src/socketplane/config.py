@@ -59,8 +59,13 @@ class Paths:
 
     @property
     def plugin_socket(self) -> Path:
-        """The socket where dockerd finds the driver."""
+        """The socket where dockerd finds the driver: the front's."""
         return self.root / "run/docker/plugins/socketplane.sock"
+
+    @property
+    def agent_socket(self) -> Path:
+        """The agent's socket, where the front passes dockerd's calls on; mode 0600."""
+        return self.run / "agent.sock"
 
     @property
     def docker_socket(self) -> Path:

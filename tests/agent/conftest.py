@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack
 import pytest
 
 from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, Timing
+from socketplane.agent.answers import FOREVER
 from socketplane.agent.docker import Docker
 from socketplane.agent.main import Gate
-from socketplane.agent.plugin import FOREVER, Plugin
+from socketplane.agent.plugin import Plugin
 from socketplane.agent.state import State
 from socketplane.config import Paths
 from socketplane.errors import Unavailable

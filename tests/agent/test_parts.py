@@ -389,11 +389,29 @@ ABSENCE = (
 )
 
 
+MISSING = "IpamDriver.RequestAddress: socketplane: the agent isn't running, nothing was changed; `socketplane up` starts it"
+
+
 @pytest.mark.parametrize(
     ("error", "policy", "status", "expected"),
     [
         ('legacy plugin: plugin "socketplane" not found', "always", "exited", True),
         (ABSENCE, "unless-stopped", "created", True),
+        (ABSENCE.replace("connection refused", "no such file or directory"), "always", "created", True),
+        ("Unable to locate plugin: socketplane, retrying in 8s", "always", "exited", True),
+        ("could not find plugin socketplane in v1 plugin registry: plugin not found", "on-failure", "exited", True),
+        (MISSING, "always", "exited", True),
+        (MISSING, "unless-stopped", "created", True),
+        (MISSING, "on-failure", "exited", True),
+        (MISSING, "no", "exited", False),
+        (
+            "NetworkDriver.Join: socketplane: the agent ended over this call each time it was sent; its log may have why",
+            "always",
+            "exited",
+            True,
+        ),
+        ('OCI runtime create failed: exec: "socketplane": executable file not found in $PATH', "always", "exited", False),
+        ('error mounting "/srv/socketplane": no such file or directory', "always", "exited", False),
         (
             "IpamDriver.RequestAddress: socketplane: the controller is unreachable, nothing was changed: x",
             "always",

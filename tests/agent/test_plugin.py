@@ -1,11 +1,7 @@
-"""The plugin socket: HTTP as dockerd speaks it, and everything that it never should."""
+"""The agent's socket: HTTP as dockerd speaks it, and everything that it never should."""
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import sys
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -15,9 +11,10 @@ from hypothesis import strategies as st
 
 from socketplane.agent import driver, ipam
 from socketplane.agent.agent import Agent, Surroundings, Timing
+from socketplane.agent.answers import CONSTANT, FOREVER
 from socketplane.agent.docker import Docker
-from socketplane.agent.main import CONSTANT, Gate, run
-from socketplane.agent.plugin import FOREVER, Method, Plugin, passed_socket
+from socketplane.agent.main import Gate, run
+from socketplane.agent.plugin import Method, Plugin
 from socketplane.agent.state import State
 from socketplane.config import Paths
 from socketplane.errors import Unavailable
@@ -248,55 +245,23 @@ async def _nothing(*_):
 
 async def test_the_daemon_answers_with_nothing_else_on_the_host_and_ends_when_told(tmp_path, until):
     paths, stop = Paths(tmp_path), asyncio.Event()
-    task = asyncio.create_task(run(paths, stop, {}))
-    await until(lambda: task.done() or paths.plugin_socket.exists())
-    reader, writer = await asyncio.open_unix_connection(paths.plugin_socket)
+    task = asyncio.create_task(run(paths, stop))
+    await until(lambda: task.done() or paths.agent_socket.exists())
+    reader, writer = await asyncio.open_unix_connection(paths.agent_socket)
     status, _, _ = await exchange(SimpleNamespace(reader=reader, writer=writer), post("Plugin.Activate"))
     assert status == 200
-    assert paths.plugin_socket.stat().st_mode & 0o777 == 0o600
+    assert paths.agent_socket.stat().st_mode & 0o777 == 0o600
     writer.close()
     stop.set()
     assert await task == 0
-    assert not paths.plugin_socket.exists(), "a leftover would delay dockerd"
+    assert not paths.agent_socket.exists(), "a leftover says that somebody is there"
 
 
 async def test_a_second_daemon_does_not_take_the_socket_away(tmp_path, until):
     paths, stop = Paths(tmp_path), asyncio.Event()
-    first = asyncio.create_task(run(paths, stop, {}))
-    await until(paths.plugin_socket.exists)
-    assert await run(paths, asyncio.Event(), {}) == 1
-    assert paths.plugin_socket.exists()
+    first = asyncio.create_task(run(paths, stop))
+    await until(paths.agent_socket.exists)
+    assert await run(paths, asyncio.Event()) == 1
+    assert paths.agent_socket.exists()
     stop.set()
     await first
-
-
-async def test_a_socket_that_systemd_holds_outlives_the_daemon(tmp_path):
-    path = tmp_path / "held.sock"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
-        held.bind(str(path))
-        held.listen()
-        for _ in range(2):
-            program = "import os; os.dup2({0}, 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
-            program += "import sys; sys.argv[1:] = ['--root', {1!r}]\nfrom socketplane.agent.main import main; main()"
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", program.format(held.fileno(), str(tmp_path / "root")),
-                pass_fds=[held.fileno()], stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
-            try:
-                reader, writer = await asyncio.open_unix_connection(path)  # queued until the daemon is there
-                connection = SimpleNamespace(reader=reader, writer=writer)
-                status, _, answer = await exchange(connection, post("Plugin.Activate"))
-                assert (status, answer["Implements"]) == (200, ["NetworkDriver", "IpamDriver"])
-                process.send_signal(signal.SIGTERM)
-                assert await process.wait() == 0
-                assert path.exists()
-            finally:
-                writer.close()
-                if process.returncode is None:
-                    process.kill()
-
-
-def test_a_passed_socket_is_ours_only_if_meant_for_us():
-    assert passed_socket({}) is None
-    assert passed_socket({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
-    assert passed_socket({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) is None

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from socketplane import wire
 from socketplane.agent import protocol
+from socketplane.agent.answers import ADDRESS_SPACE
 from socketplane.agent.docker import Docker
 from socketplane.agent.link import Link
 from socketplane.agent.state import NetworkRecord, State
@@ -112,7 +113,7 @@ class Adoption:
             return None
 
     async def _match(self, request: protocol.CreateNetwork) -> wire.Network:
-        if len(request.ipv4) != 1 or request.ipv4[0].address_space != protocol.ADDRESS_SPACE:
+        if len(request.ipv4) != 1 or request.ipv4[0].address_space != ADDRESS_SPACE:
             raise _foreign()
         pool = request.ipv4[0].pool
         if pool is None:

@@ -14,6 +14,7 @@ import structlog
 
 from socketplane import wire
 from socketplane.agent import protocol, routes
+from socketplane.agent.answers import ADDRESS_SPACE
 from socketplane.agent.link import Link
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
@@ -75,7 +76,7 @@ class IpamDriver:
         """Return the named network's pool, or make a network, pending until Docker tells its name."""
         if request.v6:
             raise Unsupported("IPv6 is not supported yet", remedy="leave out --ipv6 and IPv6 subnets")
-        if request.address_space not in ("", protocol.ADDRESS_SPACE):
+        if request.address_space not in ("", ADDRESS_SPACE):
             raise InvalidInput(f"not an address space of ours: {request.address_space!r}", field="AddressSpace")
         foreign = sorted(set(request.options) - {protocol.OPTION_NETWORK})
         if foreign:

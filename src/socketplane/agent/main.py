@@ -1,31 +1,26 @@
-"""The daemon `socketplane-agent`: answers dockerd at once, and is whole as soon as the rest of the host is there."""
+"""The daemon `socketplane-agent`: answers the front at once, and is whole as soon as the rest of the host is there."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import os
-import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 
 from socketplane import __version__
-from socketplane.agent import driver, ipam
+from socketplane.agent import daemon, driver, ipam
 from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, keep
+from socketplane.agent.answers import CONSTANT, FOREVER
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.docker import Docker
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
-from socketplane.agent.plugin import FOREVER, Method, Plugin, passed_socket
-from socketplane.agent.protocol import ADDRESS_SPACE, Request
+from socketplane.agent.plugin import Method, Plugin
+from socketplane.agent.protocol import Request
 from socketplane.agent.state import State
 from socketplane.agent.switch import Switch
 from socketplane.config import Paths
@@ -38,17 +33,6 @@ from socketplane.transport.server import serve
 _LOOK_AGAIN = 1.0
 _GATE_PATIENCE = 10.0
 _log = structlog.get_logger()
-
-CONSTANT: Mapping[str, Mapping[str, Any]] = {
-    "Plugin.Activate": {"Implements": ["NetworkDriver", "IpamDriver"]},
-    "NetworkDriver.GetCapabilities": {"Scope": "local", "ConnectivityScope": "global"},
-    "IpamDriver.GetCapabilities": {"RequiresMACAddress": False, "RequiresRequestReplay": False},
-    "IpamDriver.GetDefaultAddressSpaces": {
-        "LocalDefaultAddressSpace": ADDRESS_SPACE,
-        "GlobalDefaultAddressSpace": ADDRESS_SPACE,
-    },
-}
-"""What dockerd asks once in its life, and must hear even while nothing else of the host is up."""
 
 
 class Gate:
@@ -93,12 +77,10 @@ async def _constant(answer: Mapping[str, Any], _: None) -> Mapping[str, Any]:
     return answer
 
 
-async def serve_plugin(paths: Paths, gate: Gate, stop: asyncio.Event, environment: Mapping[str, str]) -> None:
-    """Serve dockerd until `stop`, then until the calls in flight are answered."""
-    listener = passed_socket(environment)
-    where: dict[str, Any] = {"passed": listener} if listener else {"unix": paths.plugin_socket}
-    async with serve(Plugin(gate.methods()), keep_alive=FOREVER, **where):
-        _log.info("plugin.serving", path=str(paths.plugin_socket), passed=listener is not None)
+async def serve_plugin(paths: Paths, gate: Gate, stop: asyncio.Event) -> None:
+    """Serve what the front passes on until `stop`, then until the calls in flight are answered."""
+    async with serve(Plugin(gate.methods()), keep_alive=FOREVER, unix=paths.agent_socket):
+        _log.info("agent.serving", path=str(paths.agent_socket))
         await stop.wait()
 
 
@@ -158,10 +140,10 @@ async def _wait_for_identity(paths: Paths, gate: Gate) -> HostIdentity:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def run(paths: Paths, stop: asyncio.Event, environment: Mapping[str, str]) -> int:
+async def run(paths: Paths, stop: asyncio.Event) -> int:
     """Be the daemon until `stop`; returns the exit code."""
     gate = Gate()
-    server = asyncio.create_task(serve_plugin(paths, gate, stop, environment))
+    server = asyncio.create_task(serve_plugin(paths, gate, stop))
     worker = asyncio.create_task(_persist(partial(work, paths, gate), gate))
     await asyncio.wait({server, worker}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
@@ -170,7 +152,7 @@ async def run(paths: Paths, stop: asyncio.Event, environment: Mapping[str, str])
     await asyncio.wait({worker})
     error = server.exception()
     if error is not None:
-        _log.error("plugin.not_served", reason=str(error))
+        _log.error("agent.not_served", reason=str(error))
         return 1
     _log.info("agent.stopped")
     return 0
@@ -189,34 +171,6 @@ async def _persist(part: Callable[[], Awaitable[None]], gate: Gate) -> None:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def _main(paths: Paths) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return await run(paths, stop, os.environ)
-
-
-def _set_up_logging(level: str) -> None:
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def main() -> None:
     """Run the agent: `socketplane-agent [--root DIR] [--log-level LEVEL]`."""
-    parser = argparse.ArgumentParser(prog="socketplane-agent", description="SocketPlane's agent on a host.")
-    root = Path(os.environ.get("SOCKETPLANE_ROOT", "/"))
-    parser.add_argument("--root", type=Path, default=root, help="directory below which all paths are (default /)")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    parser.add_argument("--version", action="version", version=__version__)
-    arguments = parser.parse_args()
-    _set_up_logging(arguments.log_level)
-    sys.exit(uvloop.run(_main(Paths(arguments.root))))
+    daemon.start("socketplane-agent", "SocketPlane's agent on a host.", run)

@@ -9,8 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 DRIVER = "socketplane"
 """Name of the network driver and of the IPAM driver: Docker finds both at the socket of this name."""
-ADDRESS_SPACE = "socketplane"
-"""One name for the local and the global space: Docker 27 and later then skip their overlap check, which can loop."""
 OPTION_NETWORK = "socketplane.network"
 """Driver and IPAM option: the cluster's id of a network."""
 

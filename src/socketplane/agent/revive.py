@@ -17,7 +17,8 @@ _TRUSTED = 60.0
 """Seconds for which a container that stands still for another reason is not looked at again."""
 _POLICIES = frozenset({"always", "unless-stopped", "on-failure"})
 _ABSENCE = re.compile(
-    r"not found|unable to locate|unreachable|refused|no such file|reset by peer|broken pipe|\bEOF\b"
+    r"plugin[^:]{0,80}not found|unable to locate|connect: no such file|refused|reset by peer|broken pipe|\bEOF\b"
+    r"|agent isn't running|agent ended|unreachable"
     r"|without its arguments|is not ready after|not a SocketPlane host|took longer|timeout|deadline exceeded",
     re.IGNORECASE,
 )
