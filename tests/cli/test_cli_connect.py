@@ -133,9 +133,9 @@ def test_status_without_a_controller_tells_what_runs_here(cli: Cli, paths: Paths
     with closing(socket.socket(socket.AF_UNIX)) as engine:
         engine.bind(str(paths.docker_socket))
         engine.listen()
-        paths.plugin_socket.parent.mkdir(parents=True)
+        paths.agent_socket.parent.mkdir(parents=True, exist_ok=True)
         with closing(socket.socket(socket.AF_UNIX)) as stale:
-            stale.bind(str(paths.plugin_socket))
+            stale.bind(str(paths.agent_socket))
         result = cli("status", code=1)
     lines = {line.strip().partition("  ")[0]: line for line in result.stderr.splitlines()}
     assert lines["Docker engine"].endswith(" running")

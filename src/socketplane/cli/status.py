@@ -64,7 +64,8 @@ def show_local(paths: Paths) -> None:
     parts = {
         "Docker engine": paths.docker_socket,
         "Open vSwitch": paths.ovs_socket,
-        "agent": paths.plugin_socket,
+        "driver's socket": paths.plugin_socket,
+        "agent": paths.agent_socket,
         "controller": paths.controller_socket,
         "intent database": paths.intent_socket,
         "OVN northbound": paths.northbound_socket,

@@ -33,7 +33,6 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     if probe.answers(docker):
         yield _containers(machine, engine, everything=machine.ours(docker), purge=purge)
     yield _stop(machine, daemons.agent(paths))
-    yield _stop(machine, daemons.plugin(paths))
     if purge and probe.answers(docker):
         yield _undo("Docker networks", lambda: not engine.networks(), lambda: _remove_networks(machine, engine))
     yield _stop(machine, docker)
@@ -50,6 +49,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     database, switch = _switch(machine)
     yield _stop(machine, switch)
     yield _stop(machine, database)
+    yield _stop(machine, daemons.plugin(paths))  # last: until then, a Docker engine that stays gets quick answers
     yield _undo("interfaces", lambda: not _links(), _remove_links)
     if machine.systemd:
         yield _undo("systemd units", lambda: not unitfiles.present(machine), lambda: unitfiles.remove(machine))
@@ -76,7 +76,7 @@ def _containers(machine: Machine, engine: rest.Docker, *, everything: bool, purg
 
 def _remove_networks(machine: Machine, engine: rest.Docker) -> str:
     found = engine.networks()
-    engine.remove_networks(found, machine.paths.plugin_socket)
+    engine.remove_networks(found, (machine.paths.agent_socket, machine.paths.plugin_socket))
     return "removed: " + ", ".join(sorted(found.values()))
 
 

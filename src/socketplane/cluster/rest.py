@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,9 +70,9 @@ class Docker:
         """Start containers, all at once; one that is gone by now is left out."""
         self._each("POST", [f"/containers/{container}/start" for container in containers], (204, 304, 404))
 
-    def remove_networks(self, networks: Mapping[str, str], plugin: Path) -> None:
-        """Remove networks from this engine while the agent, whose socket `plugin` is, does not run."""
-        self._each("DELETE", [f"/networks/{network}" for network in networks], (204, 404), lambda: serving(plugin))
+    def remove_networks(self, networks: Mapping[str, str], sockets: Sequence[Path]) -> None:
+        """Remove networks from this engine while the agent does not run: something has to answer on these `sockets`."""
+        self._each("DELETE", [f"/networks/{network}" for network in networks], (204, 404), lambda: serving(*sockets))
 
     def _all(self, path: str) -> list[dict[str, Any]]:
         async def ask(session: aiohttp.ClientSession) -> list[dict[str, Any]]:

@@ -17,21 +17,21 @@ _ANSWERS = {"/Plugin.Activate": {"Implements": ["NetworkDriver", "IpamDriver"]}}
 
 
 @contextlib.asynccontextmanager
-async def serving(path: Path) -> AsyncIterator[None]:
-    """Answer on the driver's socket; where somebody still does, that one is left alone."""
-    if not _vacant(path):
-        yield
-        return
+async def serving(*sockets: Path) -> AsyncIterator[None]:
+    """Answer on the driver's sockets, the agent's and Docker's; one on which somebody still does is left alone."""
+    vacant = [path for path in sockets if _vacant(path)]
     app = web.Application()
     app.router.add_post("/{call}", _agree)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.UnixSite(runner, str(path)).start()
+        for path in vacant:
+            await web.UnixSite(runner, str(path)).start()
         yield
     finally:
         await runner.cleanup()
-        _vacant(path)
+        for path in vacant:
+            _vacant(path)
 
 
 def _vacant(path: Path) -> bool:
