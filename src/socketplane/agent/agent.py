@@ -153,6 +153,7 @@ class Agent:
                 "docker": self.inventory.run,
                 "networks": self.networks.run,
                 "reconciler": self.reconciler.run,
+                "reviver": self.reconciler.revive,
                 "outbox": self.outbox.run,
                 "report": self.reporter.run,
                 "state": self.state.run,

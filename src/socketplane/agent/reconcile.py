@@ -61,6 +61,8 @@ class Reconciler:
         self._ages = Ages(grace)
         self._reviver = Reviver(docker, clock=clock)
         self._wanted = asyncio.Event()
+        self._listed: list[dict[str, Any]] = []
+        self._standing = asyncio.Event()
         self.alarms: list[str] = []
         """What only a person can put right."""
 
@@ -93,6 +95,13 @@ class Reconciler:
             except Unavailable as error:
                 _log.debug("reconcile.waiting", reason=str(error))
 
+    async def revive(self) -> None:
+        """Start for ever what Docker gave up on. Apart from comparing: a start that fails again can take 15 s."""
+        while True:
+            await self._standing.wait()
+            self._standing.clear()
+            await self._reviver.revive(self._listed)
+
     async def reconcile(self) -> None:
         """Compare once, and do what is due."""
         listed = await self._docker.containers()
@@ -103,8 +112,9 @@ class Reconciler:
         await self._remove(await self._confirmed(due))
         await self._put(findings.put)
         await self._drop_pending()
+        self._listed = listed
         if not self._link.down:
-            await self._reviver.revive(listed)
+            self._standing.set()
 
     def _attached(self, listed: list[dict[str, Any]]) -> dict[str, Attached]:
         """Return the endpoints on our networks that Docker's containers hold."""
