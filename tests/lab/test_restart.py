@@ -111,6 +111,7 @@ async def test_a_killed_daemon_disturbs_nobody(world: World, traffic: Traffic, d
     await traffic.flows()
 
 
+@pytest.mark.timeout(180)  # what nobody could hear is removed after a minute's grace
 async def test_containers_removed_while_the_agent_is_down(world: World) -> None:
     h1, h2, _ = world.hosts
     await world.network("web")
