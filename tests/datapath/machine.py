@@ -157,6 +157,7 @@ class Machine(Namespace):
         """Make this machine a chassis, and start northd and ovn-controller."""
         remote = f"unix:{self.paths.northbound_socket}"
         ids = [f"system-id={system_id}", f"ovn-remote={remote}", "ovn-encap-type=geneve", "ovn-encap-ip=127.0.0.1"]
+        ids.append("ovn-monitor-all=true")
         self.vsctl("--no-wait", "set", "open", ".", *(f'external_ids:{i.replace("=", "=" + chr(34), 1)}"' for i in ids))
         self.daemon("ovn-northd", f"--ovnnb-db={remote}", f"--ovnsb-db={remote}", "--pidfile")
         self.start_controller()

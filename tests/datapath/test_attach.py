@@ -59,8 +59,9 @@ async def test_checksum_offload_stays_off_inside_the_container(start: Start) -> 
     assert "tx-checksumming: off" in container.namespace.run("ethtool", "-k", "eth0")
 
 
-async def test_attach_again_changes_nothing(machine: Machine, datapath: Datapath, endpoint_id: str) -> None:
+async def test_attach_again_changes_nothing(machine: Machine, switch: Switch, datapath: Datapath, endpoint_id: str) -> None:
     await datapath.attach(endpoint_id, MAC, MTU)
+    await switch.settled()  # ovs-vswitchd makes the link promiscuous
     before = state(machine, endpoint_id)
     await datapath.attach(endpoint_id, MAC, MTU)
     assert state(machine, endpoint_id) == before
@@ -95,6 +96,7 @@ async def test_attach_repairs(machine: Machine, start: Start, datapath: Datapath
     endpoint_id, address = secrets.token_hex(32), "10.192.0.99"
     topology.add_port(machine, "web", endpoint_id, IPv4Address(address))
     name = await datapath.attach(endpoint_id, MAC, MTU)
+    await datapath.installed(endpoint_id, 5)
     ends = {"host": f"sp{endpoint_id[:12]}", "container": name, "db": f"unix:{machine.paths.ovs_socket}"}
     machine.run("sh", "-c", damage.format(**ends))
     assert await datapath.attach(endpoint_id, MAC, MTU) == name

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 
 import pytest
 import topology
-from machine import Machine
+from machine import Machine, eventually
 from traffic import connected, ping
 
 from conftest import Start
@@ -119,7 +119,7 @@ async def test_a_daemon_crashes_and_attach_works_after(
             machine.kill(machine.ovn, daemon)
             machine.start_controller()
         three = await start(address="10.192.0.12")
-        assert ping(three.namespace, one.address)
+        eventually(lambda: ping(three.namespace, one.address), "a new container talks to an old one")
         open_before.exchange(100_000)
     await datapath.detach(three.id)
     assert datapath.ports() == {one.id, two.id}

@@ -107,10 +107,8 @@ class Datapath:
         if row is None:
             return
         right = all(row["external_ids"].get(key) == value for key, value in _identity(spec).items())
-        if right and not await self._netlink.call(maker.needs_making):
-            return
-        if await self._switch.delete(spec.host_end, _OWNER):
-            await self._switch.settled()
+        if not right or await self._netlink.call(maker.needs_making):
+            await self._switch.retire(spec.host_end, _OWNER)
 
     async def _undo(self, maker: VethMaker) -> None:
         if maker.made:

@@ -153,6 +153,15 @@ def delete_operations(tables: Tables, index: Index, name: str, owner: str) -> li
     return [mutate("Bridge", by_uuid(uuid), [("ports", "delete", frozenset({port}))]) for uuid in holders]
 
 
+def release_operations(tables: Tables, index: Index, name: str, owner: str) -> list[Operation]:
+    """Return what makes OVN let go of a port of ours, and say so by taking `ovn-installed` away."""
+    interface = index.interfaces.get(name)
+    ids = {} if interface is None else tables["Interface"][interface]["external_ids"]
+    if interface is None or ids.get(OWNER) != owner or "iface-id" not in ids:
+        return []
+    return [mutate("Interface", by_uuid(interface), [("external_ids", "delete", frozenset({"iface-id"}))])]
+
+
 def bridge_delete_operations(tables: Tables, index: Index) -> list[Operation]:
     """Return what removes br-int if we made it."""
     bridge = index.bridges.get(BRIDGE)
