@@ -99,7 +99,7 @@ class Controller:
     async def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
         """Return the condition's value as soon as it is true."""
         async with asyncio.timeout(seconds):
-            while not (value := condition()):
+            while not (value := condition()):  # noqa: ASYNC110 - conditions are of many kinds
                 await asyncio.sleep(0.005)  # between two looks
         return value
 
