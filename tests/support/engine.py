@@ -98,12 +98,21 @@ class Plugin:
         try:
             status, answer = await self.raw(method, b"" if arguments is None else json.dumps(arguments).encode())
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineError(f'Post "http://%2Frun%2Fdocker%2Fplugins%2Fsocketplane.sock/{method}": {error}') from None
+            url = f"http://%2Frun%2Fdocker%2Fplugins%2Fsocketplane.sock/{method}"
+            raise EngineError(f'Post "{url}": {_as_go_says(error)}') from None
         if status != 200:
             raise EngineError(f"{method}: {answer['Err']}")
         if answer.get("Err") or answer.get("Error"):
             raise EngineError(f"remote: {answer.get('Err') or answer.get('Error')}")
         return answer
+
+
+def _as_go_says(error: Exception) -> str:
+    """Return the reason in dockerd's words, which end up in a container's State.Error."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = (error.os_error.strerror or "").lower()
+        return f"dial unix /run/docker/plugins/socketplane.sock: connect: {reason}"
+    return "EOF"
 
 
 class Engine:
