@@ -14,9 +14,9 @@ from socketplane import wire
 from socketplane.agent import routes
 from socketplane.agent.adoption import DockerNetwork
 from socketplane.agent.docker import Docker, DockerError
+from socketplane.agent.fanout import Clash, Create, Replace, Settle, plan
 from socketplane.agent.inventory import CONNECTED, Inventory, container_of
 from socketplane.agent.link import Breaker, Link
-from socketplane.agent.networks import Clash, Create, Replace, Settle, plan
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.report import Reporter
 from socketplane.agent.revive import gave_up
