@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 import topology
-from machine import Machine, Namespace, eventually
+from datapath_site import OUTSIDE, UPLINK, Container, Start, move
+from machine import Machine, Namespace
 
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
 from socketplane.identity import HostIdentity
 from socketplane.model.types import mac_of
-
-UPLINK, OUTSIDE, LAN = "192.0.2.1", "192.0.2.9", "192.0.2.0/24"
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """An endpoint with a namespace around it, as Docker would set it up."""
-
-    id: str
-    address: str
-    namespace: Namespace
-
-
-Start = Callable[..., Awaitable[Container]]
 
 
 @pytest.fixture(scope="package")
@@ -130,15 +116,6 @@ def identity() -> HostIdentity:
         topology.POOL,
         topology.HOSTS,
     )
-
-
-def move(machine: Machine, link: str, namespace: Namespace) -> None:
-    """Move a link of the machine into a namespace."""
-    import subprocess
-
-    subprocess.run(["ip", "link", "set", link, "netns", str(namespace.pid)], check=True)
-    assert machine.pid  # the caller is inside the machine's namespace, but counts PIDs as the test process does
-    eventually(lambda: link in namespace.run("ip", "link"), f"{link} has moved")
 
 
 def root_of(machine: Machine) -> Path:

@@ -11,10 +11,10 @@ from statistics import median
 
 import pytest
 import topology
+from datapath_site import UPLINK, Start, move
 from machine import Machine, Namespace, eventually
 from traffic import exchange, ping
 
-from conftest import UPLINK, Start, move
 from socketplane.agent import veth
 from socketplane.agent.datapath import FALLBACK_MTU, Datapath
 from socketplane.agent.netlink import Netlink

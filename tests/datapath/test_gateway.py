@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import topology
+from datapath_site import OUTSIDE, UPLINK, Start, move
 from machine import Machine, Namespace, eventually
 from traffic import connected, connects, exchange, listening, ping
 
-from conftest import OUTSIDE, UPLINK, Start, move
 from socketplane.agent import poolroute
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink

@@ -10,10 +10,10 @@ from ipaddress import IPv4Address
 
 import pytest
 import topology
+from datapath_site import Start
 from machine import Machine, eventually
 from traffic import connected, ping
 
-from conftest import Start
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.gather import Gatherer
 from socketplane.agent.switch import Switch
