@@ -32,6 +32,7 @@ class Site:
 
     machines: Sequence[Machine]
     strangers: list[tuple[str, str]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
     @property
     def names(self) -> list[str]:
@@ -41,6 +42,7 @@ class Site:
         return next(machine for machine in self.machines if machine.name == name)
 
     async def run(self, name: str, *argv: str, stdin: str | None = None, check: bool = True) -> Completed:
+        self.used.add(name)
         return await self.machine(name).run(*argv, stdin=stdin, check=check, timeout=100)
 
     async def out(self, name: str, *argv: str) -> str:

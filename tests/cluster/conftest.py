@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from cluster_site import Site
+from cluster_site import Look, Site
 
 from socketplane.errors import SocketPlaneError
 from socketplane.lab import build, leftovers, names, remove
@@ -35,13 +35,20 @@ def machines() -> Iterator[Lab]:
     assert leftovers(name) == []
 
 
+@pytest.fixture(scope="session")
+def untouched(machines: Lab) -> dict[str, Look]:
+    """The machines as they were at first."""
+    return {name: asyncio.run(Site(machines.hosts).look(name)) for name in Site(machines.hosts).names}
+
+
 @pytest.fixture
-async def site(machines: Lab) -> AsyncIterator[Site]:
+async def site(machines: Lab, untouched: dict[str, Look]) -> AsyncIterator[Site]:
     """The machines, cleaned by `down --purge` after the test; what that leaves behind fails it."""
     site = Site(machines.hosts)
-    before = [await site.look(name) for name in site.names]
     yield site
-    for name in reversed(site.names):
+    used = sorted(site.used, reverse=True)  # a manager after its members
+    for name in used:
         await site.run(name, "socketplane", "down", "--purge")
         await site.end_strangers(name)
-    assert [await site.look(name) for name in site.names] == before
+    looks = await asyncio.gather(*map(site.look, used))
+    assert {name: look for name, look in zip(used, looks, strict=True) if look != untouched[name]} == {}

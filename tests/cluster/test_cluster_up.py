@@ -11,9 +11,13 @@ NETWORKS = ("docker", "network", "ls", "--filter", "driver=socketplane", "--form
 RUNNING = ("docker", "ps", "--format", "{{.Names}}")
 
 
-async def test_up_again_changes_nothing_and_says_so_quickly(site: Site) -> None:
-    first = await site.up()
-    assert "ready" in first.out
+async def test_up_ends_with_a_table_and_run_again_changes_nothing(site: Site) -> None:
+    first = (await site.up()).out
+    row = next(line for line in first.splitlines() if line.startswith("h1"))
+    assert row.split()[:4] == ["h1", "198.19.0.1", "yes", "userspace"]
+    assert "\nNext:\n" in first
+    assert "socketplane network create web" in first
+
     before = await site.pids("h1")
     began = time.monotonic()
     second = await site.run("h1", "socketplane", "up")
@@ -21,14 +25,6 @@ async def test_up_again_changes_nothing_and_says_so_quickly(site: Site) -> None:
     assert "Nothing to do" in second.out
     assert [line for line in second.out.splitlines() if line.startswith("done")] == []
     assert await site.pids("h1") == before
-
-
-async def test_up_ends_with_a_table_and_the_next_commands(site: Site) -> None:
-    out = (await site.up()).out
-    row = next(line for line in out.splitlines() if line.startswith("h1"))
-    assert row.split()[:4] == ["h1", "198.19.0.1", "yes", "userspace"]
-    assert "\nNext:\n" in out
-    assert "socketplane network create web" in out
 
 
 async def test_down_stops_all_of_ours_and_up_brings_back_the_data_and_the_containers(site: Site) -> None:
@@ -175,31 +171,24 @@ async def test_bad_options_change_nothing(site: Site) -> None:
         assert (await site.run("h1", "socketplane", "up", *wrong, check=False)).code == 2
 
 
-async def test_an_uplink_that_can_not_be_moved_leaves_the_network_as_it_was(site: Site) -> None:
+async def test_the_uplink_moves_whole_or_not_at_all(site: Site) -> None:
     before = await site.look("h1")
     failed = await site.run("h1", "socketplane", "up", "--address", "198.19.0.1", "--uplink", "eth0", check=False)
     assert "eth0 does not hold this host's address 198.19.0.1" in failed.err
     assert (await site.look("h1")).addresses == before.addresses
-    failed = await site.run("h1", "socketplane", "up", "--uplink", "eth1", check=False)
-    assert failed.code == 0, failed.err
-    assert (await site.addresses("h1"))["br-phy"] == ["198.19.0.1/24"]
+    await site.run("h1", "socketplane", "down", "--purge")
 
-
-async def test_an_uplink_half_moved_by_a_crash_is_moved_whole_by_the_next_up(site: Site) -> None:
-    await site.up()
-    await site.run("h1", "ip", "address", "flush", "dev", "br-phy")
-    await site.run("h1", "nft", "delete", "table", "inet", "socketplane_underlay")
-    out = (await site.run("h1", "socketplane", "up")).out
-    assert "done  underlay" in out
-    assert (await site.addresses("h1"))["br-phy"] == ["198.19.0.1/24"]
-
-
-async def test_the_uplink_can_come_later(site: Site) -> None:
-    first = await site.run("h1", "socketplane", "up", "--name", "h1", "--address", "198.19.0.1")
-    assert "socketplane up --uplink INTERFACE" in first.out
+    alone = await site.run("h1", "socketplane", "up", "--name", "h1", "--address", "198.19.0.1")
+    assert "socketplane up --uplink INTERFACE" in alone.out
     assert "eth1 is in br-phy" in (await site.run("h1", "socketplane", "up", "--uplink", "eth1")).out
-    again = await site.run("h1", "socketplane", "up", "--uplink", "eth0", check=False)
-    assert "this host's is eth1" in again.err
+    assert (await site.addresses("h1"))["br-phy"] == ["198.19.0.1/24"]
+    other = await site.run("h1", "socketplane", "up", "--uplink", "eth0", check=False)
+    assert "this host's is eth1" in other.err
+
+    await site.run("h1", "ip", "address", "flush", "dev", "br-phy")  # as after a crash in the middle
+    await site.run("h1", "nft", "delete", "table", "inet", "socketplane_underlay")
+    assert "done  underlay" in (await site.run("h1", "socketplane", "up")).out
+    assert (await site.addresses("h1"))["br-phy"] == ["198.19.0.1/24"]
 
 
 async def test_only_root_may(site: Site) -> None:

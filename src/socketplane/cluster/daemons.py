@@ -90,7 +90,7 @@ def ovs_database(paths: Paths) -> Daemon:
         pidfile,
         log,
         Database(paths.ovs_socket, "Open_vSwitch"),
-        ("openvswitch-switch.service",),
+        ("openvswitch-switch.service", "ovsdb-server.service"),
         run / "ovsdb-server.{pid}.ctl",
     )
 
@@ -112,7 +112,7 @@ def ovs_switch(paths: Paths, *, kernel: bool) -> Daemon:
         pidfile,
         log,
         Control(),
-        ("openvswitch-switch.service",),
+        ("openvswitch-switch.service", "ovs-vswitchd.service"),
         run / "ovs-vswitchd.{pid}.ctl",
         ("exit", "--cleanup"),
     )
@@ -270,6 +270,6 @@ def docker(paths: Paths) -> Daemon:
         pidfile,
         paths.log / "dockerd.log",
         Http(paths.docker_socket, "GET", "/_ping"),
-        ("docker.service",),
+        ("docker.service", "docker.socket"),
         patience=60.0,
     )

@@ -72,14 +72,15 @@ class Machine:
 
         Without systemd, a process that runs already but is slow to answer stays whose it was.
         """
-        if self.systemd or probe.pid_of(daemon) is None:
-            self.note(started={**self.record.started, daemon.name: self.supervisor.mark()})
+        if not self.ours(daemon) and (self.systemd or probe.pid_of(daemon) is None):
+            self.note(started={**self.record.started, daemon.name: self.supervisor.mark(daemon)})
         self.supervisor.start(daemon)
 
     def stop(self, daemon: Daemon) -> bool:
         """Stop a daemon if it is ours; return whether it was."""
-        if not self.ours(daemon):
+        mark = self.record.started.get(daemon.name)
+        if mark is None or not self.supervisor.is_ours(mark):
             return False
-        self.supervisor.stop(daemon)
+        self.supervisor.stop(daemon, mark)
         self.note(started={name: mark for name, mark in self.record.started.items() if name != daemon.name})
         return True

@@ -14,15 +14,15 @@ from socketplane.cluster import probe
 from socketplane.cluster.daemons import Daemon
 from socketplane.cluster.run import CommandFailed, last_lines, run, spawn
 
-SYSTEMD = "systemd"
-"""How a record says that units were enabled."""
+SYSTEMD, ENABLED = "systemd", "systemd, enabled before"
+"""How a record says that units were started by us."""
 
 
 class Supervisor(Protocol):
     """Starts and stops daemons."""
 
-    def mark(self) -> str:
-        """Return what a record notes beside a daemon that we started."""
+    def mark(self, daemon: Daemon) -> str:
+        """Return what a record is to note beside a daemon that we are about to start."""
 
     def is_ours(self, mark: str | None) -> bool:
         """Return whether a record's note still holds (it does not after a reboot without systemd)."""
@@ -30,8 +30,8 @@ class Supervisor(Protocol):
     def start(self, daemon: Daemon) -> None:
         """Start a daemon and return when it works. Raises CommandFailed with its last log lines."""
 
-    def stop(self, daemon: Daemon) -> None:
-        """Stop a daemon and return when it is gone; one that isn't there is no error."""
+    def stop(self, daemon: Daemon, mark: str) -> None:
+        """Stop a daemon that is ours by this mark, and return when it is gone; one that isn't there is no error."""
 
     def log_of(self, daemon: Daemon) -> str:
         """Return where a person finds what a daemon wrote."""
@@ -40,13 +40,13 @@ class Supervisor(Protocol):
 class Direct:
     """Daemons as processes in the background, with log files."""
 
-    def mark(self) -> str:
+    def mark(self, daemon: Daemon) -> str:  # noqa: ARG002 - the protocol's
         """Return this boot's id."""
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return _boot()
 
     def is_ours(self, mark: str | None) -> bool:
         """Return whether it was started in this boot."""
-        return mark == self.mark()
+        return mark == _boot()
 
     def start(self, daemon: Daemon) -> None:
         """Start a daemon in the background; one that is there already gets time to answer."""
@@ -86,7 +86,7 @@ class Direct:
         if not probe.answers(daemon):
             raise CommandFailed(f"does not work after {daemon.patience:g} s", _since(daemon.log, size))
 
-    def stop(self, daemon: Daemon) -> None:
+    def stop(self, daemon: Daemon, mark: str = "") -> None:  # noqa: ARG002 - the protocol's
         """Ask a daemon to end, then tell it to, then end it."""
         pid = probe.pid_of(daemon)
         if pid is None:
@@ -110,13 +110,14 @@ class Direct:
 class Systemd:
     """Daemons as systemd units: Debian's own, and ours."""
 
-    def mark(self) -> str:
-        """Units stay enabled over reboots."""
-        return SYSTEMD
+    def mark(self, daemon: Daemon) -> str:
+        """Units stay over reboots; one that was enabled before us stays so."""
+        enabled = run(["systemctl", "is-enabled", daemon.units[0]], check=False).out.strip() == "enabled"
+        return ENABLED if enabled else SYSTEMD
 
     def is_ours(self, mark: str | None) -> bool:
-        """Return whether we enabled its units."""
-        return mark == SYSTEMD
+        """Return whether we started its units."""
+        return mark in (SYSTEMD, ENABLED)
 
     def start(self, daemon: Daemon) -> None:
         """Enable and start a daemon's units, and wait until it works."""
@@ -130,10 +131,12 @@ class Systemd:
         if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
             raise CommandFailed(f"does not work after {daemon.patience:g} s", self._journal(daemon.units, began))
 
-    def stop(self, daemon: Daemon) -> None:
-        """Disable and stop a daemon's units."""
-        run(["systemctl", "disable", "--quiet", daemon.units[0]], check=False)
+    def stop(self, daemon: Daemon, mark: str) -> None:
+        """Stop a daemon's units, and disable them if we enabled them."""
+        if mark == SYSTEMD:
+            run(["systemctl", "disable", "--quiet", daemon.units[0]], check=False)
         run(["systemctl", "stop", *daemon.units], timeout=daemon.patience + 90)
+        probe.wait_until(lambda: not probe.answers(daemon), daemon.patience)
 
     def log_of(self, daemon: Daemon) -> str:
         """Return the command that shows its journal; Debian's daemons write files too."""
@@ -165,6 +168,10 @@ class _Gone:
         with contextlib.suppress(ChildProcessError):
             return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
         return False
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _kill(pid: int, number: signal.Signals) -> None:
