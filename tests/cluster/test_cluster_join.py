@@ -28,6 +28,9 @@ async def test_join_and_leave(site: Site) -> None:
     await site.until("h2", "docker network inspect web")
     assert "Nothing to do" in (await site.run("h2", "socketplane", "up")).out
 
+    orphaning = await site.run("h1", "socketplane", "leave", check=False)
+    assert "h2 would be left without one" in orphaning.err
+
     await site.run("h2", "socketplane", "down")
     assert (await site.run("h2", "socketplane", "up")).code == 0
     assert await hosts(site) == {"h1": True, "h2": True}

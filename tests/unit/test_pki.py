@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,7 +128,7 @@ def test_a_request_for_another_host_is_refused(ca: pki.Authority) -> None:
 def _swap_key(csr: str) -> str:
     """Put another key's request body under this request's signature."""
     good, other = (x509.load_pem_x509_csr(text.encode()) for text in (csr, pki.make_key_and_csr("chassis-1").csr))
-    der = good.public_bytes(pki.authority.serialization.Encoding.DER)
+    der = good.public_bytes(serialization.Encoding.DER)
     mine, theirs = good.tbs_certrequest_bytes, other.tbs_certrequest_bytes
     assert len(mine) == len(theirs)
     return ssl.DER_cert_to_PEM_cert(der.replace(mine, theirs)).replace("CERTIFICATE", "CERTIFICATE REQUEST")
