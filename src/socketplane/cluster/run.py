@@ -108,6 +108,11 @@ def _telling(lines: Sequence[str]) -> str:
     return next((line for line in lines if "error" in line.lower()), lines[-1]).strip()
 
 
+def reap() -> None:
+    """Let go of programs of `spawn` that have ended."""
+    _LEFT_RUNNING[:] = [process for process in _LEFT_RUNNING if process.poll() is None]
+
+
 def last_lines(text: str) -> list[str]:
     """Return the last lines that are worth showing."""
     return [line for line in text.splitlines() if line.strip()][-TAIL:]

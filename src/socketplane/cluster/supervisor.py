@@ -7,12 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from socketplane.cluster import probe
 from socketplane.cluster.daemons import Daemon
-from socketplane.cluster.run import CommandFailed, last_lines, run, spawn
+from socketplane.cluster.run import CommandFailed, last_lines, reap, run, spawn
 
 SYSTEMD, ENABLED = "systemd", "systemd, enabled before"
 """How a record says that units were started by us."""
@@ -91,15 +92,15 @@ class Direct:
         pid = probe.pid_of(daemon)
         if pid is None:
             return
-        gone = _Gone(pid, daemon.program)
+        gone = partial(_gone, pid, daemon.program, daemon.patience)
         control = probe.control_socket(daemon)
         if control:
             run(["ovs-appctl", "--timeout=5", "-t", str(control), *daemon.farewell], check=False)
-        if not (control and gone.within(daemon.patience)):
+        if not (control and gone()):
             _kill(pid, signal.SIGTERM)
-            if not gone.within(daemon.patience):
+            if not gone():
                 _kill(pid, signal.SIGKILL)
-                gone.within(daemon.patience)
+                gone()
         daemon.pidfile.unlink(missing_ok=True)
 
     def log_of(self, daemon: Daemon) -> str:
@@ -153,21 +154,14 @@ def supervisor() -> Supervisor:
     return Systemd() if Path("/run/systemd/system").is_dir() else Direct()
 
 
-class _Gone:
-    """Waits for a process to end."""
+def _gone(pid: int, program: str, seconds: float) -> bool:
+    """Wait for a process to end; return whether it did."""
 
-    def __init__(self, pid: int, program: str) -> None:
-        self._pid, self._program = pid, program
+    def ended() -> bool:
+        reap()
+        return not probe.runs(pid, program)
 
-    def within(self, seconds: float) -> bool:
-        self._reap()
-        return probe.wait_until(lambda: self._reap() or not probe.runs(self._pid, self._program), seconds)
-
-    def _reap(self) -> bool:
-        """A daemon that this very process started is its child and must be waited for."""
-        with contextlib.suppress(ChildProcessError):
-            return os.waitpid(self._pid, os.WNOHANG)[0] == self._pid
-        return False
+    return probe.wait_until(ended, seconds)
 
 
 def _boot() -> str:
