@@ -88,6 +88,7 @@ async def _end(host: Host, pidfile: str, signal: str = "KILL") -> None:
 
 
 DAEMONS = {
+    "driver's socket": ("h1", "/run/socketplane/plugin.pid"),
     "agent": ("h1", "/run/socketplane/agent.pid"),
     "controller": ("h1", "/run/socketplane/controller.pid"),
     "intent database": ("h1", "/run/socketplane/intent.pid"),

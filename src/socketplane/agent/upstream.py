@@ -84,9 +84,12 @@ class Upstream:
                 return connection
         while True:
             try:
-                return await self._connect()
+                connection = await self._connect()
             except OSError as error:
                 left = self._miss(str(error)) + self._patience - time.monotonic()
+            else:
+                self._find()
+                return connection
             try:
                 async with asyncio.timeout(max(0.0, left)):
                     await self._back.wait()
@@ -113,6 +116,17 @@ class Upstream:
             _log.warning("agent.missing", reason=reason)
         return self._missed_at
 
+    def _find(self) -> None:
+        """Note that somebody is there."""
+        if self._missed_at is None:
+            return
+        _log.info("agent.back", after=round(time.monotonic() - self._missed_at, 1))
+        self._missed_at = None
+        self._back.set()
+        if self._watcher:
+            self._watcher.cancel()
+            self._watcher = None
+
     async def _watch(self) -> None:
         """Look until the agent is there, whether anybody calls or not: the next gap is another one."""
         began = time.monotonic()
@@ -122,10 +136,9 @@ class Upstream:
                 self._keep(await self._connect())
             except OSError:
                 continue
-            break
-        _log.info("agent.back", after=round(time.monotonic() - began, 1))
-        self._missed_at = None
-        self._back.set()
+            self._watcher = None
+            self._find()
+            return
 
 
 class _Connection(asyncio.Protocol):
