@@ -255,3 +255,13 @@ async def test_a_caller_that_is_gone_before_its_turn_is_left_out() -> None:
     await asyncio.wait(tasks)
     assert tasks[0].cancelled()
     assert recorder.transactions == [["a"], ["c"]]
+
+
+async def test_the_chosen_datapath_is_read_from_the_database(machine: Machine, switch: Switch, datapath: Datapath) -> None:
+    await switch.replica()
+    assert (switch.chosen, datapath.kind) == ("userspace", "userspace")
+    machine.vsctl("set", "open", ".", "external_ids:ovn-bridge-datapath-type=system")
+    try:
+        await asyncio.to_thread(eventually, lambda: datapath.kind == "kernel", "the choice is read")
+    finally:
+        machine.vsctl("set", "open", ".", "external_ids:ovn-bridge-datapath-type=netdev")

@@ -35,16 +35,16 @@ class Datapath:
         self._switch = switch
         self._netlink = netlink
         self._underlay = underlay
-        self._kind: Kind = "userspace"
+        self._offered: Kind = "userspace"
         self._mtu: int | None = None
         self._veths: set[str] = set()
         self._locks = Locks()
 
     async def __aenter__(self) -> Self:
-        self._kind = await self._netlink.call(lambda _: detect_kind())
+        self._offered = await self._netlink.call(lambda _: detect_kind())
         self._veths = set(await self._netlink.call(veth.present))
         await self._look_up_mtu()
-        _log.info("datapath", kind=self._kind, mtu=self.mtu, veths=len(self._veths))
+        _log.info("datapath", kind=self.kind, mtu=self.mtu, veths=len(self._veths))
         return self
 
     async def __aexit__(
@@ -54,8 +54,8 @@ class Datapath:
 
     @property
     def kind(self) -> Kind:
-        """The datapath in use."""
-        return self._kind
+        """What `up` chose, as Open vSwitch's database has it; until that is read, what the kernel offers."""
+        return self._switch.chosen or self._offered
 
     @property
     def mtu(self) -> int:
@@ -64,7 +64,8 @@ class Datapath:
 
     async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
         """Make (or repair) veth and port; return the name of the container's end. See `Plumbing.attach`."""
-        spec = Veth(endpoint_id, mac, mtu, checksum_offload=self._kind == "kernel")
+        await self._switch.replica()  # it knows the datapath
+        spec = Veth(endpoint_id, mac, mtu, checksum_offload=self.kind == "kernel")
         if self._mtu is None:
             await self._look_up_mtu()
         async with self._locks.hold(endpoint_id[:12]), AsyncExitStack() as undo:

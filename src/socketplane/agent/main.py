@@ -119,6 +119,7 @@ async def _plumb(switch: Switch, datapath: Datapath, gateway: Gateway) -> None:
     """Have br-int, and on it the host's way in and out, for ever."""
     while True:
         try:
+            await switch.replica()
             await switch.ensure_bridge(datapath.kind)
             break
         except SocketPlaneError as error:

@@ -35,6 +35,9 @@ _RELEASE = 2.0
 _log = structlog.get_logger()
 
 
+_KINDS: dict[str, Kind] = {"system": "kernel", "netdev": "userspace"}
+
+
 class Switch:
     """The local Open vSwitch, shared by endpoints' ports and the gateway. An async context manager.
 
@@ -70,6 +73,13 @@ class Switch:
     def connected(self) -> bool:
         """Whether ovsdb-server can be asked now."""
         return self._client.connected
+
+    @property
+    def chosen(self) -> Kind | None:
+        """The datapath that `ovn-bridge-datapath-type` names; None while the database is not read or names none."""
+        tables = self._tables
+        root = next(iter(tables["Open_vSwitch"].values()), None) if tables is not None else None
+        return _KINDS.get(str(root["external_ids"].get("ovn-bridge-datapath-type"))) if root is not None else None
 
     async def ensure_bridge(self, kind: Kind) -> None:
         """Make br-int, or set right what is wrong with it: datapath, fail mode, no in-band control."""
