@@ -30,8 +30,20 @@ class ErrorAnswer(BaseModel):
     error: ErrorBody
 
 
+# In the words of RFC 9110: those that Python has for a status changed with 3.13, and the document should not.
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer} for status in (400, 401, 403, 404, 409, 413, 422, 500, 503)
+    status: {"model": ErrorAnswer, "description": text}
+    for status, text in {
+        400: "Bad Request",
+        401: "Unauthorized",
+        403: "Forbidden",
+        404: "Not Found",
+        409: "Conflict",
+        413: "Content Too Large",
+        422: "Unprocessable Content",
+        500: "Internal Server Error",
+        503: "Service Unavailable",
+    }.items()
 }
 BODIES: dict[str, type[BaseModel]] = {}
 
