@@ -186,9 +186,10 @@ def test_a_refused_host_is_told_where_to_go(cluster: Controller, paths: Paths) -
 def test_another_user_is_told_to_use_sudo(paths: Paths) -> None:
     be(paths, "manager")
     code = (
-        "import os, sys; os.setuid(65534)\n"
+        "import os, sys\n"
         "from socketplane.cli.connect import Connection, target_of; from socketplane.config import Paths\n"
         "from socketplane.errors import Forbidden; from pathlib import Path\n"
+        "os.setuid(65534)  # only now: the checkout may be where nobody else can read\n"
         "try: target_of(Connection(Paths(Path(sys.argv[1]))))\n"
         "except Forbidden as error: sys.exit('sudo' not in str(error))\n"
         "sys.exit('no error')"
