@@ -144,14 +144,23 @@ class Machine(Namespace):
         """Start ovs-vswitchd without the kernel's datapath."""
         self.daemon("ovs-vswitchd", "--disable-system", "--pidfile", f"--unixctl={self.ovs}/vswitchd.ctl", self._local)
 
+    def stop_vswitchd(self) -> None:
+        """End ovs-vswitchd in order."""
+        pid = self.pid_of(self.ovs, "ovs-vswitchd")
+        self.run("ovs-appctl", "-t", f"{self.ovs}/vswitchd.ctl", "exit", "--cleanup")
+        self._gone(pid, "ovs-vswitchd")
+
     def kill(self, folder: Path, name: str) -> None:
         """Kill a daemon as a crash would, and wait until it is gone."""
         pid = self.pid_of(folder, name)
         self.run("kill", "-KILL", pid)
-        # No process here reaps what a daemon leaves.
-        eventually(
-            lambda: "State:" not in self.run("sh", "-c", f"grep 'State:.[^ZX]' /proc/{pid}/status", check=False), name
-        )
+        self._gone(pid, name)
+
+    def _gone(self, pid: str, name: str) -> None:
+        def runs() -> bool:  # no process here reaps what a daemon leaves
+            return "State:" in self.run("sh", "-c", f"grep 'State:.[^ZX]' /proc/{pid}/status", check=False)
+
+        eventually(lambda: not runs(), f"{name} has ended")
 
     def start_ovn(self, system_id: str) -> None:
         """Make this machine a chassis, and start northd and ovn-controller."""

@@ -248,7 +248,9 @@ async def test_the_host_port_is_repaired(start: Start, gateway: Gateway, machine
         await until(lambda: "mtu 1442" in machine.run("ip", "link", "show", "sp0"), "MTU")
 
 
-async def test_vswitchd_crashes_and_restarts(start: Start, gateway: Gateway, machine: Machine, outside: Namespace) -> None:
+@pytest.mark.parametrize("ending", ["crash", "exit"])
+async def test_vswitchd_restarts(start: Start, gateway: Gateway, machine: Machine, outside: Namespace, ending: str) -> None:
+    """A crash leaves the tap `sp0` behind, an end with `--cleanup` takes it away with all that was set on it."""
     one, two = await start(address="10.192.0.10"), await start(address="10.192.0.11")
     async with running(gateway):
         with (
@@ -256,7 +258,11 @@ async def test_vswitchd_crashes_and_restarts(start: Start, gateway: Gateway, mac
             connected(two.namespace, outside, OUTSIDE) as north,
             connected(machine, one.namespace, one.address) as south,
         ):
-            machine.kill(machine.ovs, "ovs-vswitchd")
+            if ending == "crash":
+                machine.kill(machine.ovs, "ovs-vswitchd")
+            else:
+                machine.stop_vswitchd()
+                assert "sp0" not in machine.run("ip", "-o", "link")
             machine.start_vswitchd()
             began = time.monotonic()
             await until(lambda: ping(one.namespace, two.address), "containers talk again")
