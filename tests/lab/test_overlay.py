@@ -35,24 +35,29 @@ async def test_ping_and_bulk_on_one_host_and_across(world: World) -> None:
     assert await _push(h2, "there", here) == f"{MEGABYTES}000000"
 
 
-@pytest.mark.parametrize("server", ["h1", "h2"])
-async def test_a_first_instruction_that_connects(world: World, server: str) -> None:
-    """Allowed succeeds at once, denied never: 50 containers whose first instruction is a connect."""
+@pytest.mark.parametrize(("server", "patience"), [("h1", 1), ("h2", 4)])
+async def test_a_first_instruction_that_connects(world: World, server: str, patience: int) -> None:
+    """Allowed succeeds, denied never: 50 containers whose first instruction is a connect.
+
+    A container's own host is ready before it starts: within 1 s means that no SYN was lost. Another host may lag behind
+    by more than a container takes to start when the machine is busy: there the SYN may have to be sent again.
+    """
     h1 = world.first
     far = next(host for host in world if host.name == server)
     await world.network("web")
     address = await far.run("server", "web", "--label", "app=server", command=SERVE)
     await world.policy(allow("only-clients", "web", "server", "client", 8080))
-    connect = ("socat", "-u", "OPEN:/dev/null", f"TCP:{address}:8080,connect-timeout=1")
+    connect = ("socat", "-u", "OPEN:/dev/null", f"TCP:{address}:8080,connect-timeout={{}}")
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def run(label: str) -> int:
+    async def run(label: str, seconds: int) -> int:
         async with turns:
-            command = ("run", "--rm", "--network", "web", "--label", f"app={label}", IMAGE, *connect)
+            options = ("--rm", "--network", "web", "--label", f"app={label}", IMAGE)
+            command = ("run", *options, *connect[:-1], connect[-1].format(seconds))
             return (await h1.docker(*command, check=False)).code
 
-    allowed = await asyncio.gather(*(run("client") for _ in range(RUNS)))
-    denied = await asyncio.gather(*(run("stranger") for _ in range(RUNS)))
+    allowed = await asyncio.gather(*(run("client", patience) for _ in range(RUNS)))
+    denied = await asyncio.gather(*(run("stranger", 1) for _ in range(RUNS)))
     assert allowed == [0] * RUNS
     assert 0 not in denied
 
