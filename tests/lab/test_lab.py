@@ -7,8 +7,8 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import pty
+import re
 import signal
 import subprocess
 import sys
