@@ -65,6 +65,9 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
             command = f"cd {CHECKOUT} && exec python -m bench.ghosts {peers.OURS} {GHOSTS}"
             await ready.near.run("sh", "-c", command, timeout=120)
             figures += await attach.measure(ready, "1,000 ports", rounds)
+            for daemon in ("controller", "agent", "plugin"):
+                memory = await peers.resident(ready.near, daemon)
+                figures.append(Figure(f"resident memory: {daemon}, 1,000 ports", "MiB", (memory,)))
             sections["docker run -d"] = figures
     finally:
         await asyncio.to_thread(labs.remove, NAME)

@@ -47,3 +47,9 @@ async def address(machine: Machine, container: str, network: str) -> str:
     """Return a container's address on a network."""
     template = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
     return (await machine.run("docker", "inspect", "-f", template, container)).out.strip()
+
+
+async def resident(machine: Machine, daemon: str) -> float:
+    """Return the resident memory of one of our daemons, MiB."""
+    script = f'grep VmRSS "/proc/$(cat /run/socketplane/{daemon}.pid)/status"'
+    return int((await machine.run("sh", "-c", script)).out.split()[1]) / 1024
