@@ -1,4 +1,4 @@
-"""One machine for all tests here; each test runs inside its network namespace and leaves it as it was."""
+"""One machine for the tests of a module; each test runs inside its network namespace and leaves it as it was."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from socketplane.identity import HostIdentity
 from socketplane.model.types import mac_of
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     machine = Machine(tmp_path_factory.mktemp("m") / "r")
     try:
@@ -37,7 +37,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         machine.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def outside(machine: Machine) -> Iterator[Namespace]:
     """A machine of the LAN: the default route of ours, with a static route to the pool through ours."""
     outside = Namespace(machine)

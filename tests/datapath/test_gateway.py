@@ -42,14 +42,14 @@ def bridge_network(machine: Machine) -> Iterator[Namespace]:
         "sh", "-c", "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up"
     )
     container = Namespace(machine)
-    machine.run("sh", "-c", "ip link add d0 master docker0 type veth peer name d1; ip link set d0 up")
+    machine.run("sh", "-c", "ip link add d0 master docker0 type veth peer name d1 && ip link set d0 up")
     move(machine, "d1", container)
     container.run("sh", "-c", "ip addr add 172.17.0.2/16 dev d1; ip link set d1 up; ip route add default via 172.17.0.1")
     try:
         yield container
     finally:
+        machine.run("sh", "-c", "ip link del d0; ip link del docker0")  # now, and not when the kernel gets to it
         container.close()
-        machine.run("ip", "link", "del", "docker0")
 
 
 async def test_containers_reach_the_outside(start: Start, gateway: Gateway, outside: Namespace) -> None:
@@ -262,7 +262,7 @@ async def test_vswitchd_restarts(start: Start, gateway: Gateway, machine: Machin
                 machine.kill(machine.ovs, "ovs-vswitchd")
             else:
                 machine.stop_vswitchd()
-                assert "sp0" not in machine.run("ip", "-o", "link")
+                assert " sp0:" not in machine.run("ip", "-o", "link")
             machine.start_vswitchd()
             began = time.monotonic()
             await until(lambda: ping(one.namespace, two.address), "containers talk again")
@@ -277,7 +277,7 @@ async def test_vswitchd_restarts(start: Start, gateway: Gateway, machine: Machin
 async def test_remove_leaves_nothing(gateway: Gateway, machine: Machine, docker_rules: None) -> None:
     await gateway.ensure()
     await gateway.remove()
-    assert "sp0" not in machine.run("ip", "-o", "link")
+    assert " sp0:" not in machine.run("ip", "-o", "link")
     assert "10.192" not in machine.run("ip", "route", "show", "table", "all")
     assert "10.192" not in machine.run("ip", "rule")
     assert _rules(machine)[0] == ""
