@@ -90,3 +90,6 @@ async def test_what_systemd_ran_before_stays(booted: Booted) -> None:
     await booted.out("socketplane", "down", "--purge")
     assert await booted.units() >= before
     await booted.out("systemctl", "stop", "ovn-central.service", "ovn-host.service", "docker.service", "docker.socket")
+    databases = await booted.out("sh", "-c", "cd /var/lib/ovn && ls *.db")
+    assert databases.split() == ["ovnnb_db.db", "ovnsb_db.db"]  # they were there before us
+    await booted.out("sh", "-c", "rm /var/lib/ovn/*.db /var/lib/ovn/.*lock~")

@@ -71,6 +71,18 @@ async def test_purge_forgets_everything(site: Site) -> None:
     assert await site.out("h1", *NETWORKS) == ""
 
 
+async def test_purge_keeps_a_northbound_that_was_there_before(site: Site) -> None:
+    file, schema = "/var/lib/ovn/ovnnb_db.db", "/usr/share/ovn/ovn-nb.ovsschema"
+    row = '["OVN_Northbound", {"op": "insert", "table": "Logical_Switch", "row": {"name": "theirs"}}]'
+    query = '["OVN_Northbound", {"op": "select", "table": "Logical_Switch", "where": [["name", "==", "theirs"]]}]'
+    await site.run("h1", "ovsdb-tool", "create", file, schema)
+    await site.run("h1", "ovsdb-tool", "transact", file, row)
+    await site.up()
+    await site.run("h1", "socketplane", "down", "--purge")
+    assert '"theirs"' in await site.out("h1", "ovsdb-tool", "query", file, query)
+    await site.run("h1", "sh", "-c", f"rm {file} /var/lib/ovn/.*lock~")
+
+
 async def test_what_ran_before_is_used_and_never_stopped(site: Site) -> None:
     await _open_vswitch(site, "h1")
     await site.run("h1", "ovs-vsctl", "add-br", "br-mine", "--", "set", "Bridge", "br-mine", "datapath_type=netdev")

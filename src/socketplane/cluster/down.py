@@ -94,14 +94,11 @@ def _remove_runtime_files(machine: Machine) -> None:
 
 def _purge(machine: Machine) -> Iterator[Step]:
     paths = machine.paths
-    files = [daemons.ovn_database_file(paths, short) for short in ("nb", "sb")]
 
     def forget() -> None:
-        for name in machine.record.files:
-            Path(name).unlink(missing_ok=True)
-        for file in files:
-            for path in file.parent.glob(f"*{file.name}*"):
-                path.unlink()
+        for file in map(Path, machine.record.files):  # databases that were there before us are not among them
+            for path in (file, *file.parent.glob(f".{file.name}.*lock~")):
+                path.unlink(missing_ok=True)
         _empty(paths.log)
         _empty(paths.state)
 

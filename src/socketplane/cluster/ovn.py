@@ -27,9 +27,12 @@ _SCHEMA = "usr/share/ovn/ovn-{}.ovsschema"
 def start_database(machine: Machine, daemon: Daemon) -> None:
     """Start the northbound or southbound database, with its file where it has none."""
     short = daemon.name.removeprefix("ovn-")
+    files = {name: daemons.ovn_database_file(machine.paths, name) for name in ("nb", "sb")}
+    missing = {str(file) for file in files.values() if not file.exists()}  # Debian's ovn-central makes both at once
+    if missing:
+        machine.note(files=tuple({*machine.record.files, *missing}))
     if not machine.systemd and probe.pid_of(daemon) is None:
-        file = daemons.ovn_database_file(machine.paths, short)
-        prepare_file(file, machine.paths.root / _SCHEMA.format(short))
+        prepare_file(files[short], machine.paths.root / _SCHEMA.format(short))
     machine.start(daemon)
     database_socket = machine.paths.northbound_socket if short == "nb" else machine.paths.southbound_socket
     run([f"ovn-{short}ctl", "--timeout=10", f"--db=unix:{database_socket}", "--no-leader-only", "init"])
