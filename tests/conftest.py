@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +15,19 @@ from hypothesis import HealthCheck, settings
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("socketplane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("socketplane")
+
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture(scope="session")
+def as_nobody() -> tuple[str, ...]:
+    """What to put before a command so that it has no rights; skips where nobody may read this checkout."""
+    if os.geteuid() != 0:
+        pytest.skip("drops root's rights")
+    if subprocess.run([*NOBODY, sys.executable, "-c", "import socketplane.cli.main"], capture_output=True).returncode:
+        pytest.skip("this checkout is where nobody but root can read, as in root's home")
+    return NOBODY
 
 
 @pytest.fixture(autouse=True)

@@ -203,12 +203,10 @@ async def test_the_uplink_moves_whole_or_not_at_all(site: Site) -> None:
     assert (await site.addresses("h1"))["br-phy"] == ["198.19.0.1/24"]
 
 
-async def test_only_root_may(site: Site) -> None:
+async def test_only_root_may(site: Site, as_nobody: tuple[str, ...]) -> None:
     for command in ("up", "down", "leave", "join"):
         more = ["sp1.x"] if command == "join" else []
-        refused = await site.run(
-            "h1", "setpriv", "--reuid=65534", "--clear-groups", "socketplane", command, *more, check=False
-        )
+        refused = await site.run("h1", *as_nobody, "socketplane", command, *more, check=False)
         assert (refused.code, "needs root" in refused.err) == (1, True), refused.err
 
 
@@ -239,7 +237,7 @@ async def _open_vswitch(site: Site, name: str) -> None:
 
 async def test_down_undoes_all_even_after_everything_was_killed(site: Site) -> None:
     await site.up()
-    await site.run("h1", "kill", "-9", *(await site.pids("h1")))
+    await site.run("h1", "kill", "-9", *(await site.pids("h1")), check=False)  # some go when another does
     await site.until("h1", "! pidof ovs-vswitchd ovsdb-server dockerd")
     out = (await site.run("h1", "socketplane", "down")).out
     assert "done  Open vSwitch to undo" in out

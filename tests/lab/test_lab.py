@@ -339,11 +339,10 @@ def test_odd_numbers_of_hosts_are_refused() -> None:
     assert cli("lab", "up", "--datapath", "nonsense").returncode == 2
 
 
-def test_without_root_it_says_what_to_do(bare: Lab) -> None:
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", CLI, "lab"]
+def test_without_root_it_says_what_to_do(bare: Lab, as_nobody: tuple[str, ...]) -> None:
     named = ["--name", bare.name]
     for command in (["up"], ["down", *named], ["exec", *named, "h1", "--", "true"], ["ls"]):
-        ran = subprocess.run([*nobody, *command], capture_output=True, text=True)
+        ran = subprocess.run([*as_nobody, CLI, "lab", *command], capture_output=True, text=True)
         assert ran.returncode == 1 and "sudo" in ran.stderr, command
     assert bare.alive
 
