@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import ssl
 import threading
 import time
@@ -94,7 +95,9 @@ def test_none_that_answers_names_each(ca: pki.Authority, tmp_path: Path) -> None
 def test_a_clock_far_off_is_said_to_be_that(ca: pki.Authority, tmp_path: Path, apart: float) -> None:
     with controller(ca, tmp_path, clock=NOW + apart) as where, pytest.raises(SocketPlaneError) as caught:
         fetch_ca(token(ca, where), NOW)
-    assert f"are {abs(apart):.0f} s apart" in str(caught.value)
+    said = re.search(r"are (\d+) s apart", str(caught.value))
+    assert said is not None
+    assert abs(int(said[1]) - abs(apart)) <= 5  # the answer's date has whole seconds, and asking takes its time
 
 
 def test_a_clock_a_little_off_is_fine(ca: pki.Authority, tmp_path: Path) -> None:
