@@ -210,6 +210,25 @@ async def test_an_echo_of_release_does_not_take_the_address_from_its_next_holder
     assert set(await world.endpoints()) == {"b"}
 
 
+async def test_a_refused_endpoint_gives_its_address_back(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names())
+    plugin, net = h1.engine.plugin, h1.engine.net("web")
+    await h1.engine.run("a", "web")
+    mac = (await world.endpoints())["a"]["mac"]
+    leases = await world.items("/v1/leases", host="h1")
+    given = (await plugin.call("IpamDriver.RequestAddress", {"PoolID": net.pool_id}))["Address"]
+    common = {"NetworkID": net.id, "EndpointID": "ab" * 32}
+    await plugin.call("NetworkDriver.CreateEndpoint", {**common, "Interface": {"Address": given, "MacAddress": mac}})
+    with pytest.raises(EngineError, match="belongs to a on this network"):
+        await plugin.call("NetworkDriver.Join", common)
+    await plugin.call("NetworkDriver.DeleteEndpoint", common)
+    address = given.partition("/")[0]
+    await plugin.call("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address})
+    assert await world.items("/v1/leases", host="h1") == leases
+    assert set(await world.endpoints()) == {"a"}
+
+
 async def test_published_ports_are_refused_by_name(world, h1, until):
     await world.admin.call("POST", "/v1/networks", {"name": "web"})
     await until(lambda: "web" in h1.engine.names())

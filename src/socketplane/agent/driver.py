@@ -154,7 +154,7 @@ class NetworkDriver:
             self._state.mark_put(record.id)
             if not identity.known:
                 self._state.unsettled.add(record.id)
-            await self._link.call("PUT", f"/v1/endpoints/{record.id}", put_of(record, identity))
+            await self._tell(record, identity)
             container_end = self._container_ends.get(record.id) or await self._attach(record)
             await self._installed(record.id)
         _log.info("endpoint.joined", endpoint=record.id[:12], name=identity.name, address=str(record.address))
@@ -186,6 +186,17 @@ class NetworkDriver:
                 remedy="leave it out: the container is reached at its own address",
             )
         return {}
+
+    async def _tell(self, record: EndpointRecord, identity: Identity) -> None:
+        try:
+            await self._link.call("PUT", f"/v1/endpoints/{record.id}", put_of(record, identity))
+        except Unavailable:
+            raise
+        except SocketPlaneError:
+            if not record.put:  # refused for certain: its deletion will not release the address, so Docker's word must
+                self._state.endpoints[record.id] = record
+                self._state.changed()
+            raise
 
     async def _delete_everywhere(self, record: NetworkRecord) -> None:
         try:
