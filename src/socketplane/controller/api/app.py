@@ -17,9 +17,8 @@ from socketplane.controller.api.describe import BODIES, ERRORS
 from socketplane.controller.api.gate import Gate, Handler
 from socketplane.controller.api.metrics import Metrics
 from socketplane.controller.service import Service
-from socketplane.errors import InvalidInput, NotFound, SocketPlaneError
+from socketplane.errors import InvalidInput, SocketPlaneError
 
-_METHOD_NOT_ALLOWED = 405
 BUSY: Mapping[tuple[str, str], Handler] = {
     ("PUT", "/v1/endpoints/{endpoint}"): endpoints.put_endpoint,
     ("DELETE", "/v1/endpoints/{endpoint}"): endpoints.remove_endpoint,
@@ -36,12 +35,14 @@ def make_app(service: Service) -> ASGIApp:
 
 def make_routes(metrics: Metrics) -> FastAPI:
     """Return the routes without the gate; they rely on what it finds out."""
-    app = FastAPI(title="SocketPlane", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS)
+    app = FastAPI(
+        title="SocketPlane", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS, redirect_slashes=False
+    )
     for router in (endpoints.router, networks.router, hosts.router, policies.router, cluster.router, metrics.router()):
         app.include_router(router)
     app.add_exception_handler(SocketPlaneError, _known)
     app.add_exception_handler(RequestValidationError, _not_valid)
-    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(HTTPException, _refused)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -55,13 +56,7 @@ async def _not_valid(_: Request, error: Exception) -> Response:
     return error_answer(invalid(errors))
 
 
-async def _no_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    path = f"{request.method} {request.url.path}"
-    if status == _METHOD_NOT_ALLOWED:
-        return error_answer(InvalidInput(f"there is no call {path}", remedy="GET /openapi.json lists the calls"))
-    if status == NotFound.status:
-        return error_answer(NotFound(f"there is no call {path}", remedy="GET /openapi.json lists the calls"))
+async def _refused(_: Request, error: Exception) -> Response:
     return error_answer(InvalidInput(str(getattr(error, "detail", error))))
 
 

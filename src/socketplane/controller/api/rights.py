@@ -8,7 +8,7 @@ from enum import Enum
 
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans.hosts import of_system
-from socketplane.errors import Forbidden, Unauthenticated
+from socketplane.errors import Forbidden, InvalidInput, NotFound, SocketPlaneError, Unauthenticated
 from socketplane.model.types import Host
 from socketplane.transport.peer import Peer
 
@@ -87,6 +87,14 @@ def find(method: str, path: str) -> tuple[Rule, dict[str, str]] | None:
         if rule.method == method and (match := rule.pattern.fullmatch(path)):
             return rule, match.groupdict()
     return None
+
+
+def absent(method: str, path: str) -> SocketPlaneError:
+    """Return what is said of a call that isn't in the table."""
+    message, remedy = f"there is no call {method} {path}", "GET /openapi.json lists the calls"
+    if any(rule.pattern.fullmatch(path) for rule in RULES):
+        return InvalidInput(message, remedy=remedy)
+    return NotFound(message, remedy=remedy)
 
 
 def check(right: Right, peer: Peer) -> None:
