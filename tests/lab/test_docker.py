@@ -138,6 +138,14 @@ networks:
     assert await h2.connects("far", await h1.address(one, "shared"))
     labelled = [e for e in await world.endpoints() if e["labels"].get("com.docker.compose.service") == "one"]
     assert {e["network_name"] for e in labelled} == {"project_own", "shared"}
+    # The same project on another host finds the network that it asks for, whichever host made it.
+    other = h2.machine.path("/tmp/project")
+    await asyncio.to_thread(other.mkdir, exist_ok=True)
+    await asyncio.to_thread((other / "compose.yaml").write_text, text)
+    await h2.machine.run(*compose, "up", "-d", timeout=120)
+    assert await h2.connects(two, await h1.address(one, "project_own"))
+    await h2.machine.run(*compose, "down", "-t", "0", timeout=120)
+    await _appears(h2, "project_own")
     # While another host uses the project's network, `down` takes it from no one: it comes back.
     await h2.run("user", "project_own")
     await h1.machine.run(*compose, "down", "-t", "0", timeout=120)

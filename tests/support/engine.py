@@ -439,8 +439,8 @@ class Engine:
                 gateway=config.get("Gateway", ""),
                 ip_range=config.get("IPRange", ""),
                 internal=body["Internal"],
-                options=body["Options"],
-                ipam_options=body["IPAM"]["Options"],
+                options=body.get("Options"),
+                ipam_options=body["IPAM"].get("Options"),
                 labels=body["Labels"],
             )
         except EngineError as error:

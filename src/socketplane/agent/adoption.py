@@ -113,6 +113,8 @@ class Adoption:
             return None
 
     async def _match(self, request: protocol.CreateNetwork) -> wire.Network:
+        if len(request.ipv4) > 1 and all(entry.address_space == ADDRESS_SPACE for entry in request.ipv4):
+            raise Unsupported("a network has one subnet", field="--subnet", remedy="create a network for each")
         if len(request.ipv4) != 1 or request.ipv4[0].address_space != ADDRESS_SPACE:
             raise _foreign()
         pool = request.ipv4[0].pool

@@ -85,8 +85,10 @@ def plan(
 
 
 def creation(network: wire.Network) -> dict[str, Any]:
-    """Return the body of `POST /networks/create` that makes the cluster's network on an engine."""
-    option = {protocol.OPTION_NETWORK: str(network.id)}
+    """Return the body of `POST /networks/create` that makes the cluster's network on an engine.
+
+    It has no options: Compose 1 takes a network for another one if it has any that its file has not.
+    """
     config = {"Subnet": str(network.subnet), "Gateway": str(network.gateway)}
     if network.ip_range:
         config["IPRange"] = str(network.ip_range)
@@ -96,9 +98,8 @@ def creation(network: wire.Network) -> dict[str, Any]:
         "Driver": protocol.DRIVER,
         "Internal": network.internal,
         "EnableIPv6": False,
-        "Options": option,
         "Labels": dict(network.labels),
-        "IPAM": {"Driver": protocol.DRIVER, "Options": option, "Config": [config]},
+        "IPAM": {"Driver": protocol.DRIVER, "Config": [config]},
     }
 
 

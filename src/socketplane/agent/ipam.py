@@ -82,6 +82,8 @@ class IpamDriver:
         if foreign:
             raise Unsupported("no such option", field=f"--ipam-opt {foreign[0]}")
         wanted = request.options.get(protocol.OPTION_NETWORK)
+        if wanted is None and request.pool in self._state.appearing:
+            wanted = str(self._state.appearing[request.pool])
         network = await (self._existing(wanted, request) if wanted else self._new(request))
         self._gateways[network.id] = network.gateway
         return {

@@ -142,7 +142,11 @@ class Networks:
         return []
 
     async def _create(self, network: wire.Network) -> None:
-        docker = await self._docker.create_network(creation(network))
+        self._state.appearing[network.subnet] = network.id
+        try:
+            docker = await self._docker.create_network(creation(network))
+        finally:
+            del self._state.appearing[network.subnet]
         _log.info("network.appeared", name=network.name, network=str(network.id), docker=docker[:12])
 
     async def _settle(self, docker: DockerNetwork, record: NetworkRecord) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from socketplane.errors import InvalidInput
 
 DRIVER = "socketplane"
 """Name of the network driver and of the IPAM driver: Docker finds both at the socket of this name."""
@@ -29,11 +32,22 @@ def _text_or_none(value: Any) -> Any:
     return value or None
 
 
+def _network_or_none(value: Any) -> Any:
+    """Return None for an absent network; name the remedy for what people write most often."""
+    text = _text_or_none(value)
+    if text:
+        with suppress(ValueError):
+            network = IPv4Network(text, strict=False)
+            if str(network.network_address) != text.partition("/")[0]:
+                raise InvalidInput(f"{text} has bits set beyond its prefix", remedy=f"write {network}")
+    return text
+
+
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,64}$")]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
 MaybeAddress = Annotated[IPv4Address | None, BeforeValidator(_text_or_none)]
 MaybeInterface = Annotated[IPv4Interface | None, BeforeValidator(_text_or_none)]
-MaybeNetwork = Annotated[IPv4Network | None, BeforeValidator(_text_or_none)]
+MaybeNetwork = Annotated[IPv4Network | None, BeforeValidator(_network_or_none)]
 
 
 class Request(BaseModel):

@@ -71,6 +71,8 @@ class State:
         """Endpoints that were deleted lately, and when: what was listed before that must not bring them back."""
         self.removing: set[str] = set()
         """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
+        self.appearing: dict[IPv4Network, UUID] = {}
+        """Networks that the agent is making in Docker now: the pool that dockerd asks for is this one's. In memory only."""
         self.deleting: dict[str, float] = {}
         """Docker networks between DeleteNetwork and their end in Docker, and when. In memory only."""
 

@@ -71,6 +71,8 @@ def _hold(draft: Draft, network: Network, address: IPv4Address, kind: LeaseKind,
         key = draft.intent.endpoint_at.get((network.id, address))
         name = draft.intent.endpoints[key].name if key else ""
         user = f"container {name} on host {there.host}" if name else f"host {there.host}"
+        if there.kind is LeaseKind.AUXILIARY:
+            raise AddressInUse(f"{address} is set aside with --aux-address", field="address", remedy="choose another")
         raise AddressInUse(f"{address} is held by {user}", field="address", remedy="choose another")
     draft.addresses.check(network, address)
     lease = Lease(network.id, address, kind, host.name, request, draft.now)
