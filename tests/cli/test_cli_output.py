@@ -154,3 +154,14 @@ def test_cells_are_one_printable_line(text: str) -> None:
 )
 def test_spans(seconds: float, text: str) -> None:
     assert output.span(seconds) == text
+
+
+def test_an_object_inside_of_a_cell_is_json() -> None:
+    assert output.cell({"app": "web", "n": 1}) == "app=web,n=1"
+    assert output.cell({"spec": {"ports": [80]}}) == 'spec={"ports": [80]}'
+    assert output.cell([{"a": "ü"}, "b"]) == '{"a": "ü"},b'
+
+
+def test_points_in_time_are_readable(capsys: pytest.CaptureFixture[str]) -> None:
+    output.show_objects([{"name": "web", "created": 1700000000.5, "seen": None}], output.Output.TABLE)
+    assert capsys.readouterr().out.splitlines()[2:] == ["created  2023-11-14 22:13:20Z", "seen     -"]

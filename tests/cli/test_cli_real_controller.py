@@ -111,7 +111,7 @@ def shop(world: World) -> Iterator[World]:
             async with made.client(host) as client:
                 lease = await client.call("POST", f"/v1/networks/{network}/leases", {"request": name})
                 body = {"network": network, "address": lease["address"], "mac": "02:53:0a:c0:00:02", "name": name}
-                body |= {"container": "c" * 64, "labels": {"app": app}, "mac": f"02:53:00:00:00:0{host[1]}"}
+                body |= {"container": "c" * 64, "labels": {"app": app}, "mac": f"02:00:00:00:00:0{host[1]}"}
                 await client.call("PUT", f"/v1/endpoints/{app.encode().hex().rjust(64, '0')}", body)
 
     async def detach(made: support.Controller) -> None:

@@ -44,9 +44,10 @@ def explain(
 
     Without a port it is about a ping.
     """
+    place = parse.source(source)
     target, port, protocol = parse.destination(destination)
     with connect.session(connect.of(ctx)) as session:
-        answer = session.get("/v1/explain", {"src": source, "dst": target, "port": port, "protocol": protocol})
+        answer = session.get("/v1/explain", {"src": place, "dst": target, "port": port, "protocol": protocol})
     if output is Output.JSON:
         show_json(answer)
     else:

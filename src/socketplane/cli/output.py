@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ Row = Mapping[str, Any]
 GAP = "  "
 EMPTY = "-"
 """What an empty cell shows, so that columns can be counted."""
+MOMENTS = frozenset({"created", "expires", "seen"})
+"""Fields of the API that are seconds since 1970."""
 
 
 class Output(StrEnum):
@@ -67,10 +70,20 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        value = ",".join(f"{key}={item}" for key, item in sorted(value.items()))
+        value = ",".join(f"{key}={_inner(item)}" for key, item in sorted(value.items()))
     elif isinstance(value, list | tuple):
-        value = ",".join(str(item) for item in value)
+        value = ",".join(_inner(item) for item in value)
     return EMPTY if value is None else clean(value) or EMPTY
+
+
+def _inner(value: object) -> str:
+    """Return a value inside of another: what has parts itself is JSON, as in the documents that people write."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, Mapping | list | tuple) else str(value)
+
+
+def moment(seconds: float) -> str:
+    """Return a point in time as text, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
 
 
 def age(since: float | None, now: float) -> str:
@@ -142,7 +155,11 @@ def show_objects(items: Sequence[Row], output: Output) -> None:
 
 def fields(item: Row) -> None:
     """Print an object's fields, one a line."""
-    table(["FIELD", "VALUE"], [[cell(key), cell(value)] for key, value in item.items()])
+    table(["FIELD", "VALUE"], [[cell(key), _field(key, value)] for key, value in item.items()])
+
+
+def _field(key: str, value: object) -> str:
+    return moment(value) if key in MOMENTS and isinstance(value, int | float) and value else cell(value)
 
 
 def table(

@@ -61,15 +61,36 @@ def label_filters(items: list[str]) -> list[str]:
     return items
 
 
+def source(text: str) -> str:
+    """Return container or address of SRC: it has no port."""
+    if ":" in text:
+        raise typer.BadParameter(
+            f"{text!r}: {'IPv6 is not supported yet' if text.count(':') > 1 else 'a source has no port'}", param_hint="SRC"
+        )
+    return _place(text, "SRC")
+
+
+def _place(text: str, hint: str) -> str:
+    network, slash, container = text.rpartition("/")
+    if not text:
+        raise typer.BadParameter("it is empty", param_hint=hint)
+    if slash and not (network and container):
+        raise typer.BadParameter(f"{text!r} is no NETWORK/CONTAINER", param_hint=hint)
+    return text
+
+
 def destination(text: str) -> tuple[str, int | None, str]:
     """Return container or address, port and protocol of DST[:PORT[/PROTO]]; without a port it is about a ping."""
     hint = "DST[:PORT[/PROTO]]"
     target, colon, rest = text.partition(":")
     if not target:
         raise typer.BadParameter("the destination is missing", param_hint=hint)
+    _place(target, hint)
     if not colon:
         return target, None, "icmp"
     number, slash, protocol = rest.partition("/")
+    if ":" in rest:
+        raise typer.BadParameter(f"{text!r}: IPv6 is not supported yet", param_hint=hint)
     if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
         raise typer.BadParameter(f"{number!r} is no port: 1 to 65535", param_hint=hint)
     protocol = protocol.lower() if slash else PROTOCOLS[0]

@@ -50,7 +50,7 @@ def create(
 
 @app.command("ls", epilog=examples("socketplane token ls", "socketplane token ls -o json"))
 def ls(ctx: typer.Context, output: OutputOption = Output.TABLE, quiet: QuietOption = False) -> None:
-    """List tokens that are still good. Their secrets are not kept."""
+    """List tokens that have not expired. Their secrets are not kept."""
     with connect.session(connect.of(ctx)) as session:
         tokens = session.items("/v1/tokens")
     now = time.time()
