@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from ipaddress import IPv4Address
 from uuid import uuid4
 
 import pytest
@@ -12,6 +13,7 @@ from socketplane.controller.api.gate import BODY_LIMIT
 from socketplane.controller.api.metrics import Metrics
 from socketplane.controller.api.rights import RULES, Right
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, NotFound, SocketPlaneError, Unauthenticated
+from socketplane.model.types import mac_of
 from socketplane.transport import tls
 from socketplane.transport.client import ControllerClient
 from support.steps import attach, endpoint_id, lease
@@ -106,6 +108,8 @@ async def test_an_endpoint_that_can_not_be(world):
     for change, kind, message in (
         ({"mac": "01:00:5e:00:00:01"}, InvalidInput, "mac: .* is a group address"),
         ({"mac": "02:00:00:00:00"}, InvalidInput, "mac: "),
+        ({"mac": "00:00:00:00:00:00"}, InvalidInput, "mac: no interface can have it"),
+        ({"mac": mac_of(IPv4Address(world.web["gateway"]))}, InvalidInput, "mac: .* belongs to another address"),
         ({"mac": made["mac"]}, AddressInUse, "mac: .* belongs to web1"),
         ({"address": made["address"]}, AddressInUse, f"address: endpoint {made['id']} has"),
         ({"address": "10.192.0.9"}, Conflict, "address: host h1 holds no lease"),

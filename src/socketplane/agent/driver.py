@@ -26,7 +26,7 @@ from socketplane.model.types import mac_of
 
 INSTALL_TIMEOUT = 10.0
 _DETACH_TIMEOUT = 3.0
-_MAC = re.compile(r"^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$")
+_MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 _log = structlog.get_logger()
 
 REQUESTS: Mapping[str, type[protocol.Request]] = {
@@ -132,7 +132,7 @@ class NetworkDriver:
         if address is None:
             raise InvalidInput("no IPv4 address", field="Interface.Address")
         given = request.interface.mac.lower()
-        if given and not _MAC.match(given):
+        if given and (not _MAC.fullmatch(given) or not given.strip("0:")):
             raise InvalidInput(f"{given!r} is not a MAC address of one interface", field="--mac-address")
         async with self._locks.hold(request.endpoint):
             network = await self._adoption.known(request.network)

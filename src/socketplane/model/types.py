@@ -190,6 +190,10 @@ def effective_labels(endpoint: Endpoint, network_name: str | None) -> Labels:
     return {**endpoint.labels, **{key: value for key, value in ours.items() if value}}
 
 
+MAC_PREFIX = "02:53:"
+"""Locally administered. What begins so belongs to the address that the rest says."""
+
+
 def mac_of(address: IPv4Address) -> str:
-    """Return the locally administered MAC that belongs to an address: 02:53 and its four bytes."""
-    return "02:53:" + ":".join(f"{byte:02x}" for byte in address.packed)
+    """Return the MAC that belongs to an address: our prefix and its four bytes."""
+    return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in address.packed)

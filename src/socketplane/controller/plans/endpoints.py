@@ -9,7 +9,9 @@ from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
-from socketplane.model.types import Endpoint, Host, LeaseKind, Network
+from socketplane.model.types import MAC_PREFIX, Endpoint, Host, LeaseKind, Network, mac_of
+
+NO_MAC = "00:00:00:00:00:00"
 
 
 def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
@@ -83,6 +85,8 @@ def _check_lease(intent: Intent, network: Network, body: wire.EndpointPut, host:
 def _check_unique(intent: Intent, network: Network, key: str, body: wire.EndpointPut) -> None:
     if int(body.mac[:2], 16) & 1:
         raise InvalidInput(f"{body.mac} is a group address", field="mac", remedy="choose one whose first byte is even")
+    if body.mac == NO_MAC:
+        raise InvalidInput("no interface can have it", field="mac", remedy="choose another")
     at = intent.endpoint_at.get((network.id, body.address))
     if at is not None and at != key:
         raise AddressInUse(f"endpoint {at} has {body.address}", field="address", remedy="remove that endpoint first")
@@ -90,3 +94,10 @@ def _check_unique(intent: Intent, network: Network, key: str, body: wire.Endpoin
     if same is not None and same != key:
         name = intent.endpoints[same].name or same
         raise AddressInUse(f"{body.mac} belongs to {name} on this network", field="mac", remedy="choose another")
+    if body.mac.startswith(MAC_PREFIX) and body.mac != mac_of(body.address):
+        # The gateway has such a one, and its packets are not to go astray.
+        raise InvalidInput(
+            f"{body.mac} belongs to another address of this network",
+            field="mac",
+            remedy=f"choose one that does not begin with {MAC_PREFIX}",
+        )
