@@ -108,6 +108,38 @@ async def test_nobody_outside_may_claim_a_containers_address(
         outside.run("ip", "address", "del", "10.192.0.77/32", "dev", "lan")
 
 
+async def test_nobody_behind_this_host_may_pass_for_its_tunnels(
+    start: Start, gateway: Gateway, machine: Machine, outside: Namespace, router: None
+) -> None:
+    """Masqueraded, a container's datagram to Geneve's port would be taken for one of this host, with all that is in it."""
+    container = await start()
+    with bridge_network(machine) as bridged:
+        await gateway.ensure()
+        for behind in (container.namespace, bridged):
+            assert _arrives(behind, outside, OUTSIDE) == [6082]
+        assert _arrives(machine, outside, OUTSIDE) == [6081, 6082], "the host itself may"
+
+
+def _arrives(source: Namespace | Machine, target: Namespace, address: str) -> list[int]:
+    """Return at which ports datagrams arrive: sent to Geneve's, then to the next, which passes."""
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for port in (6081, 6082):
+            with target.inside():
+                listeners.append(stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)))
+            listeners[-1].bind((address, port))
+            listeners[-1].settimeout(5)
+        with source.inside():
+            sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        for listener in listeners:
+            sender.sendto(b"?", listener.getsockname())
+        listeners[1].recv(1)
+        listeners[0].setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            return [6081, 6082] if listeners[0].recv(1) else []
+        return [6082]
+
+
 def _taken(machine: Machine, source: Namespace, address: str, port: int) -> int:
     """Return how many segments the host's stack took of a connection from that source address to it."""
 

@@ -15,6 +15,7 @@ from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.veth import GROUP
 
 TABLE = "socketplane"
+GENEVE = 6081
 CHAIN = "SOCKETPLANE"
 """Our chain in iptables' filter table."""
 DOCKER_CHAIN = "DOCKER-USER"
@@ -40,7 +41,10 @@ def nftables(boundary: Boundary) -> str:
     """Return the script that makes our table what it should be, in one atomic step."""
     pool, hosts = boundary.pool, boundary.hosts
     ours = f"{{ {pool}, {hosts} }}"
-    guarded = _names(boundary.guarded)
+    guarded, exits = _names(boundary.guarded), _names(boundary.exits)
+    # Masqueraded, it would come from this host's address: other hosts would take it for a tunnel's, and what is in it
+    # for a packet that this host's policy let pass.
+    forged = f'udp dport {GENEVE} drop comment "would pass for a tunnel of this host"'
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
@@ -69,6 +73,8 @@ table inet {TABLE} {{
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
+		iifname "{SP0}" {forged}
+		{f"iifname != {exits} oifname {exits} {forged}" if exits else ""}
 		iifname "{SP0}" ct state invalid drop
 		iifname "{SP0}" ip saddr @internal drop comment "internal networks have no way out"
 		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
