@@ -19,6 +19,21 @@ async def test_an_endpoint_is_in_the_northbound_when_it_is_answered(world):
     assert (await world.h1.call("GET", "/v1/leases", params={"host": "h1"})) == {"items": []}
 
 
+async def test_lists_find_endpoints_by_the_labels_that_policies_see(world):
+    await attach(world.h1, world.web, 1, name="web1", labels={"app": "web", "socketplane.io/container": "other"})
+    await attach(world.h1, world.web, 2, name="web2", labels={"app": "web"})
+
+    async def found(*labels):
+        answer = await world.h1.call("GET", "/v1/endpoints", params={"label": list(labels)})
+        return [endpoint["name"] for endpoint in answer["items"]]
+
+    assert await found("app=web") == ["web1", "web2"]
+    assert await found("socketplane.io/container=web1") == ["web1"]
+    assert await found("socketplane.io/container=other") == []
+    assert await found("socketplane.io/network=web", "socketplane.io/container=web2") == ["web2"]
+    assert await found("app=web", "tier=front") == []
+
+
 async def test_a_hundred_at_once_have_unique_addresses_and_few_transactions(world):
     before = world.active.writer.transactions, world.active.reconciler.northbound.transactions
     made = await asyncio.gather(*(attach((world.h1, world.h2)[n % 2], world.web, n) for n in range(1, 101)))

@@ -70,7 +70,9 @@ def ls(
     host: HostFilter = None,
     label: Annotated[
         list[str],
-        typer.Option("--label", "-l", metavar="KEY=VALUE", help="Only with this label; repeatable, all must fit."),
+        typer.Option(
+            "--label", "-l", metavar="KEY=VALUE", help="Only with this label, as policies see it; repeatable, all must fit."
+        ),
     ] = [],  # noqa: B006
     output: OutputOption = Output.TABLE,
     quiet: QuietOption = False,

@@ -50,14 +50,14 @@ def create(
 
 @app.command("ls", epilog=examples("socketplane token ls", "socketplane token ls -o json"))
 def ls(ctx: typer.Context, output: OutputOption = Output.TABLE, quiet: QuietOption = False) -> None:
-    """List tokens that have not expired. Their secrets are not kept."""
+    """List tokens, used and expired ones too until they are removed. Their secrets are not kept."""
     with connect.session(connect.of(ctx)) as session:
         tokens = session.items("/v1/tokens")
     now = time.time()
     columns = [
         Column("TOKEN ID", lambda token: token["id"]),
         Column("AGE", lambda token: age(token["created"], now)),
-        Column("EXPIRES IN", lambda token: span(token["expires"] - now)),
+        Column("EXPIRES IN", lambda token: span(token["expires"] - now) if token["expires"] > now else "expired"),
         Column("USES LEFT", lambda token: token["uses"]),
     ]
     show(tokens, columns, output, (lambda token: token["id"]) if quiet else None)

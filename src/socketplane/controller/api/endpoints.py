@@ -13,7 +13,7 @@ from socketplane.controller.api.describe import Items, body_is, query_is
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import endpoints
 from socketplane.errors import InvalidInput, NotFound
-from socketplane.model.types import Endpoint
+from socketplane.model.types import Endpoint, effective_labels
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
 
@@ -68,13 +68,13 @@ async def list_endpoints(
     host: str | None = None,
     label: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
-    """List endpoints; every filter must hold."""
+    """List endpoints; every filter must hold. Labels are those that policies see, `socketplane.io/container` among them."""
     intent = ctx.active.store.committed
     wanted = dict(_pair(text) for text in label or ())
     found = [
         endpoint
         for endpoint in _narrowed(intent, network, host)
-        if all(endpoint.labels.get(key) == value for key, value in wanted.items())
+        if wanted.items() <= effective_labels(endpoint, intent.network_name(endpoint.network)).items()
     ]
     return answer(Items(items=[ctx.active.views.endpoint(endpoint) for endpoint in found]))
 
