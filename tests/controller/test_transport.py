@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import stat
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 
 import orjson
@@ -11,6 +11,7 @@ import pytest
 
 from socketplane import pki
 from socketplane.errors import NameInUse, SocketPlaneError, Unauthenticated, Unavailable
+from socketplane.transport import server as transport_server
 from socketplane.transport import tls
 from socketplane.transport.client import STANDBY_HEADER, ControllerClient
 from socketplane.transport.lines import Lines
@@ -119,6 +120,40 @@ async def test_a_foreign_certificate_is_refused_from_both_ends(app, keys, tmp_pa
             with pytest.raises(Unauthenticated, match="certificate is not trusted"):
                 await client.call("GET", "/x")
     assert app.calls == 0
+
+
+async def test_strangers_hold_little_and_not_for_long(app, keys, authority, monkeypatch):
+    monkeypatch.setattr(transport_server, "STRANGERS", 3)
+    monkeypatch.setattr(transport_server, "STRANGER_SECONDS", 1.0)
+    async with serve(app, tcp=[("127.0.0.1", 0, tls.server_context(keys))]) as server:
+        port = server.ports[0]
+
+        async def stranger(content):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls.unverified_context())
+            writer.write(content)
+            return reader, writer
+
+        async def ended(reader):
+            with suppress(ConnectionError):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+
+        slow = [await stranger(b"POST /v1/join HTTP/1.1\r\ncontent-length: 9\r\n\r\n1") for _ in range(2)]
+        greedy, of_greedy = await stranger(b"GET /x HTTP/1.1\r\nx: ")
+        with suppress(ConnectionError):
+            of_greedy.write(b"x" * 2 * transport_server.STRANGER_BYTES)
+            await of_greedy.drain()
+        await ended(greedy)
+        slow.append(await stranger(b""))
+        one_more, of_one_more = await stranger(b"GET /x HTTP/1.1\r\n\r\n")
+        await ended(one_more)
+        async with ControllerClient(([f"127.0.0.1:{port}"], tls.client_context(keys))) as client:
+            assert (await client.call("GET", "/x"))["kind"] == "host", "strangers are not in the way of a host"
+        for reader, _ in slow:
+            await ended(reader)
+        async with ControllerClient(([f"127.0.0.1:{port}"], tls.unverified_context())) as client:
+            assert (await client.call("GET", "/x"))["kind"] == "anonymous"
+        for writer in (of_greedy, of_one_more, *(writer for _, writer in slow)):
+            writer.close()
 
 
 def test_missing_key_files_are_named(tmp_path):

@@ -25,12 +25,44 @@ _KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3
 TcpListener = tuple[str, int, ssl.SSLContext]
 
 
+HANDSHAKE_SECONDS = 10.0
+STRANGER_SECONDS = 30.0
+"""How long a connection without a certificate may stand: what it may ask for is answered at once."""
+STRANGERS = 1000
+"""How many of them there may be at a time. A host's own connections are not counted: strangers can't keep it out."""
+
+STRANGER_BYTES = 1 << 18
+"""How much such a connection may send in all: a request to join is a hundredth of that, and headers have no bound."""
+
+
 class _PeerProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol; it also tells the app who is at the other end."""
+    """Uvicorn's protocol; it also tells the app who is at the other end, and bounds what strangers can hold."""
+
+    def __init__(self, strangers: dict[_PeerProtocol, asyncio.TimerHandle], **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._strangers = strangers
+        self._allowance: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app_state = {**self.app_state, "peer": peer_of_transport(transport)}
+        peer = peer_of_transport(transport)
+        self.app_state = {**self.app_state, "peer": peer}
+        if peer.kind == "anonymous":
+            full = len(self._strangers) >= STRANGERS
+            self._allowance = 0 if full else STRANGER_BYTES
+            self._strangers[self] = self.loop.call_later(0 if full else STRANGER_SECONDS, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._allowance is not None:
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                return self.transport.abort()
+        return super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if end := self._strangers.pop(self, None):
+            end.cancel()
+        super().connection_lost(exc)
 
 
 class Server(uvicorn.Server):
@@ -41,6 +73,7 @@ class Server(uvicorn.Server):
         self._listeners = sockets
         self.ready = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._strangers: dict[_PeerProtocol, asyncio.TimerHandle] = {}
         self.ports = [entry.getsockname()[1] for entry, tls in sockets if tls]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
@@ -50,7 +83,9 @@ class Server(uvicorn.Server):
         self.servers = []
         for listener, tls in self._listeners:
             if tls:
-                server = await loop.create_server(self._protocol, sock=listener, ssl=tls, backlog=1024)
+                server = await loop.create_server(
+                    self._protocol, sock=listener, ssl=tls, ssl_handshake_timeout=HANDSHAKE_SECONDS, backlog=1024
+                )
             else:
                 server = await loop.create_unix_server(self._protocol, sock=listener, backlog=1024, **_KEEP_FILE)
             self.servers.append(server)
@@ -66,7 +101,9 @@ class Server(uvicorn.Server):
         self._stopping.set()
 
     def _protocol(self) -> asyncio.Protocol:
-        return _PeerProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return _PeerProtocol(
+            self._strangers, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
 
 @asynccontextmanager
