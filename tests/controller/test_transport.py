@@ -137,7 +137,7 @@ async def test_strangers_hold_little_and_not_for_long(app, keys, authority, monk
             with suppress(ConnectionError):
                 assert await asyncio.wait_for(reader.read(), 5) == b""
 
-        slow = [await stranger(b"POST /v1/join HTTP/1.1\r\ncontent-length: 9\r\n\r\n1") for _ in range(2)]
+        slow = [await stranger(b"GET /x HTTP/1.1\r\nx") for _ in range(2)]
         greedy, of_greedy = await stranger(b"GET /x HTTP/1.1\r\nx: ")
         with suppress(ConnectionError):
             of_greedy.write(b"x" * 2 * transport_server.STRANGER_BYTES)
