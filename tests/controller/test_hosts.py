@@ -161,6 +161,19 @@ async def test_reports_make_a_host_ready_for_a_while(world):
         await world.h1.call("PUT", "/v1/hosts/h2/report", report)
     await world.h1.call("PUT", "/v1/hosts/h1/report", {**report, "docker": ""})
     assert not (await world.h2.call("GET", "/v1/hosts/h1"))["ready"]
+    assert await not_ready(world) == ["host h1 is not ready: Docker does not answer its agent"]
+    await world.h1.call("PUT", "/v1/hosts/h1/report", {**report, "ovn_controller": False})
+    assert await not_ready(world) == ["host h1 is not ready: ovn-controller is not connected to the southbound database"]
     await world.h1.call("PUT", "/v1/hosts/h1/report", report)
+    assert await not_ready(world) == []
     world.clock.ahead += 26
     assert not (await world.h2.call("GET", "/v1/hosts/h1"))["ready"]
+    assert await not_ready(world) == [
+        "host h1 is not ready: its agent was last heard 26 s ago",
+        "host h2 is not ready: its agent has not been heard since the controller started",
+    ]
+
+
+async def not_ready(world):
+    alarms = (await world.admin.call("GET", "/v1/status"))["alarms"]
+    return [alarm.partition(";")[0] for alarm in alarms if "is not ready" in alarm]

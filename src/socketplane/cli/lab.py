@@ -58,7 +58,6 @@ def up(
         note(f"{time.monotonic() - began:5.1f} s  {step}")
 
     lab = command.up(name, hosts, bare=bare, datapath=datapath.value, say=say)
-    say(f"hosts {', '.join(host.name for host in lab.hosts)} are ready")
     for line in command.next_steps(lab):
         out(line)
 

@@ -146,7 +146,7 @@ async def begin(
             others = [*store.committed.policies.values(), *store.committed.endpoints.values()]
             store.listen(reconciler.feed)
             await reconciler.open(cast("Any", [*items, *others]))
-            reports, hub = Reports(), Hub()
+            reports, hub = Reports(clock()), Hub()
             views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
             writer = Writer(intent, store, store.fence, clock=clock, durable=durable)
             active = Active(store, writer, reconciler, reports, hub, views, clock)

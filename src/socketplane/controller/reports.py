@@ -17,11 +17,12 @@ class _Heard:
 
 
 class Reports:
-    """Reports by host name. The clock comes in as an argument."""
+    """Reports by host name, since a time. The clock comes in as an argument."""
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
         self._heard: dict[str, _Heard] = {}
         self._ready: set[str] = set()
+        self._since = since
 
     def put(self, host: str, report: wire.HostReport, now: float) -> bool:
         """Take in a report; return whether it says something new."""
@@ -41,10 +42,19 @@ class Reports:
 
     def is_ready(self, host: str, now: float) -> bool:
         """Return whether containers can be attached on a host now."""
+        return host in self._heard and not self.fault(host, now)
+
+    def fault(self, host: str, now: float) -> str:
+        """Return why no container can be attached on a host; "" where one can, or while its first report is awaited."""
         heard = self._heard.get(host)
-        if heard is None or now - heard.seen > FRESH_SECONDS:
-            return False
-        return heard.report.ovn_controller and bool(heard.report.docker)
+        if heard is None:
+            late = now - self._since > FRESH_SECONDS
+            return "its agent has not been heard since the controller started" if late else ""
+        if now - heard.seen > FRESH_SECONDS:
+            return f"its agent was last heard {now - heard.seen:.0f} s ago"
+        if not heard.report.ovn_controller:
+            return "ovn-controller is not connected to the southbound database"
+        return "" if heard.report.docker else "Docker does not answer its agent"
 
     def turned(self, now: float) -> set[str]:
         """Return the hosts that became ready, or ceased to be, since the last call."""

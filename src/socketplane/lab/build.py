@@ -41,10 +41,12 @@ async def up(
             return standing
         await asyncio.to_thread(labs.remove, name)
         try:
-            return await _make(name, names, bare=bare, datapath=datapath, owner=owner, say=say)
+            made = await _make(name, names, bare=bare, datapath=datapath, owner=owner, say=say)
         except BaseException:
             labs.remove(name)  # not in a thread: a second interrupt must not leave it half done behind our back
             raise
+    say(f"hosts {', '.join(names)} are ready")
+    return made
 
 
 async def _make(name: str, names: Sequence[str], *, bare: bool, datapath: str, owner: Process | None, say: Say) -> Lab:

@@ -46,7 +46,10 @@ def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
     alarms = [*([reconciler.alarm] if reconciler.alarm else []), *active.store.not_understood.values()]
     if not reconciler.northbound.connected:
         alarms.append("OVN's northbound database does not answer")
+    now = active.clock()
     for host in hosts:
+        if fault := active.reports.fault(host.name, now):
+            alarms.append(f"host {host.name} is not ready: {fault}; `socketplane up` there starts what is not running")
         alarms.extend(f"host {host.name}: {alarm}" for alarm in (host.report.alarms if host.report else ()))
     return alarms
 
