@@ -76,6 +76,7 @@ class NetworkDriver:
         self._networks_changed = networks_changed
         self._confine = confine
         self._clock = clock
+        self._monotonic = monotonic
         self._install_timeout = install_timeout
         self._container_ends: dict[str, str] = {}
         self._breaker = Breaker(monotonic, "datapath")
@@ -144,6 +145,7 @@ class NetworkDriver:
 
     async def join(self, request: protocol.EndpointRequest) -> dict[str, Any]:
         """Answer once the container's port is segmented and forwards: its first packet is judged like any other."""
+        began = self._monotonic()
         async with self._locks.hold(request.endpoint):
             network = await self._adoption.known(request.network)
             if network.internal and self._confine:
@@ -154,10 +156,19 @@ class NetworkDriver:
             self._state.mark_put(record.id)
             if not identity.known:
                 self._state.unsettled.add(record.id)
+            named = self._monotonic()
             await self._tell(record, identity)
+            written = self._monotonic()
             container_end = self._container_ends.get(record.id) or await self._attach(record)
             await self._installed(record.id)
-        _log.info("endpoint.joined", endpoint=record.id[:12], name=identity.name, address=str(record.address))
+        steps = {"named": named - began, "written": written - named, "installed": self._monotonic() - written}
+        _log.info(
+            "endpoint.joined",
+            endpoint=record.id[:12],
+            name=identity.name,
+            address=str(record.address),
+            ms={step: round(seconds * 1000, 1) for step, seconds in steps.items()},
+        )
         answer: dict[str, Any] = {"InterfaceName": {"SrcName": container_end, "DstPrefix": "eth"}}
         if not network.internal:
             answer["Gateway"] = str(network.gateway)
