@@ -69,8 +69,13 @@ async def container(machine: Machine, name: str, network: str) -> Container:
 
 async def run(source: Container, *argv: str, stdin: str | None = None, check: bool = True) -> str:
     """Run a program of the host's in a container's network and return what it wrote."""
-    done = await source.machine.run("sh", "-c", _INSIDE, "inside", source.name, *argv, stdin=stdin, check=check)
+    done = await source.machine.run(*inside(source, *argv), stdin=stdin, check=check)
     return done.out
+
+
+def inside(source: Container, *argv: str) -> list[str]:
+    """Return the command, for its machine, that runs a program of the host's in a container's network."""
+    return ["sh", "-c", _INSIDE, "inside", source.name, *argv]
 
 
 async def probe(source: Container, targets: Iterable[Target], wait: float = WAIT) -> dict[Target, Outcome]:
