@@ -59,8 +59,12 @@ def choose_address(options: Options) -> IPv4Address:
 def first_identity(machine: Machine, options: Options) -> HostIdentity:
     """Return what a first host of a new cluster is. Raises InvalidInput, NotFound, Conflict."""
     pool, prefix = options.pool or DEFAULT_POOL, options.prefix or DEFAULT_PREFIX
+    if pool.prefixlen > 29:
+        raise InvalidInput(f"{pool} has no room for a network", field="pool", remedy="give a larger one: --pool CIDR")
     if not pool.prefixlen <= prefix <= 29:
-        raise InvalidInput(f"must be from {pool.prefixlen} (the pool's) to 29", field="prefix")
+        raise InvalidInput(
+            f"{prefix} must be from {pool.prefixlen}, the pool's, to 29", field="prefix", remedy="--prefix N"
+        )
     address = choose_address(options)
     identity = HostIdentity(
         name=host_name(options),
