@@ -30,7 +30,7 @@ async def prepare(lab: Lab) -> Peers:
     token = (await near.run("docker", "swarm", "join-token", "-q", "worker")).out.strip()
     await far.run("docker", "swarm", "join", "--token", token, f"{near.underlay}:2377", timeout=60)
     await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY)
-    await near.run("socketplane", "network", "create", OURS)
+    await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/20")  # addresses rest after use
     await _known(far, OURS)
     status = json.loads((await near.run("socketplane", "status", "-o", "json")).out)
     datapaths = {host["report"]["datapath"] for host in status["hosts"] if host.get("report")}
