@@ -180,6 +180,23 @@ async def test_a_container_without_its_interface_is_an_alarm(world, h1, web, unt
     assert box.running
 
 
+async def test_a_container_that_ended_without_dockerd_has_no_endpoint(world, h1, web, until):
+    box = await h1.engine.run("a", "web")
+    await h1.engine.run("b", "web")
+    await h1.stop()
+    box.running, box.remains = False, True
+    h1.ports.attached.pop(next(iter(box.places.values())).endpoint)
+    await h1.start()
+
+    async def settled():
+        return set(await world.endpoints()) == {"b"} and len(await world.items("/v1/leases", host="h1")) == 1
+
+    await until(settled)
+    await h1.agent.reconciler.reconcile()
+    assert set(await world.endpoints()) == {"b"}
+    assert h1.agent.reconciler.alarms == []
+
+
 async def test_a_handler_in_progress_is_left_alone(world, h1, web, until):
     await h1.engine.run("a", "web")
     h1.ports.attached["ee" * 32] = "02:00:00:00:00:01"

@@ -54,6 +54,8 @@ class Box:
     places: dict[str, Place] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held_for_start: bool = False
+    remains: bool = False
+    """It ended while dockerd was down: it is exited, and still described with the places that it had."""
 
 
 @dataclass
@@ -409,7 +411,7 @@ class Engine:
             return web.json_response({"message": "network not found"}, status=404)
         containers = {}
         for box in self.boxes.values():
-            if place := box.places.get(net.id):
+            if (place := box.places.get(net.id)) and not box.remains:
                 key = box.id if place.joined else f"ep-{place.endpoint}"
                 containers[key] = {
                     "Name": box.name, "EndpointID": place.endpoint, "MacAddress": place.mac,
@@ -465,12 +467,12 @@ class Engine:
             places = {}
             for name in box.networks:
                 net = next((net for net in self.networks.values() if net.name == name), None)
-                place = box.places.get(net.id) if net and box.running else None
+                place = box.places.get(net.id) if net and (box.running or box.remains) else None
                 places[name] = self._place(net, place)
             for net_id, place in box.places.items():
                 if box.running:
                     places[self.networks[net_id].name] = self._place(self.networks[net_id], place)
-            state = "running" if box.running else ("exited" if box.error else "created")
+            state = "running" if box.running else ("exited" if box.error or box.remains else "created")
             listed.append(
                 {
                     "Id": box.id, "Names": [f"/{box.name}"], "Labels": box.labels, "State": state, "Status": state,

@@ -26,6 +26,7 @@ from socketplane.model.types import mac_of
 INTERVAL = 10.0
 GRACE = 60.0
 _BULK = 500
+_ENDED = frozenset({"exited", "dead"})
 _log = structlog.get_logger()
 
 
@@ -117,9 +118,14 @@ class Reconciler:
             self._standing.set()
 
     def _attached(self, listed: list[dict[str, Any]]) -> dict[str, Attached]:
-        """Return the endpoints on our networks that Docker's containers hold."""
+        """Return the endpoints on our networks that Docker's containers hold.
+
+        Of one that ended while dockerd was down, Docker still describes the endpoints that it had.
+        """
         found: dict[str, Attached] = {}
         for entry in listed:
+            if entry.get("State") in _ENDED:
+                continue
             for place in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values():
                 record = self._state.networks.get(str(place.get("NetworkID") or ""))
                 if record is None or not place.get("EndpointID") or not place.get("IPAddress"):
