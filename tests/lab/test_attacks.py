@@ -80,6 +80,22 @@ async def test_no_container_passes_for_a_tunnel(shop: dict[str, Container], worl
     assert arrived == {frames.END}
 
 
+async def test_nothing_collects_fragments_in_userspace(shop: dict[str, Container], world: World) -> None:
+    """Open vSwitch sent those that it gave up on with any packet it had in hand, past policy: 15 seconds later."""
+    app, far = shop["app"], shop["far"]
+    whole = udp(app.address, far.address, mark("fragments").ljust(2000, b"."))
+    first = ipv4(app.address, far.address, UDP, whole[:1304], number=9, fragment=0x2000)
+    last = ipv4(app.address, far.address, UDP, whole[1304:], number=9, fragment=1304 // 8)
+    for host in world.hosts:
+        if "netdev" not in (await host.machine.run("ovs-appctl", "dpctl/dump-dps")).out:
+            pytest.skip("the kernel's datapath drops what it gave up on")
+        assert "v4 enabled: 0" in (await host.machine.run("ovs-appctl", "dpctl/ipf-get-status")).out
+    async with frames.listening(far) as arrived:
+        await frames.send(app, [ethernet(mac(app), mac(far), IP, packet) for packet in (first, last)])
+        await frames.send(app, [_datagram(app, far, frames.END)])
+    assert arrived == {frames.END}
+
+
 async def test_the_gateways_mac_is_not_for_containers(shop: dict[str, Container], world: World) -> None:
     (network,) = await world.first.read("network", "inspect", "shop")
     gateway = mac_of(IPv4Address(network["gateway"]))

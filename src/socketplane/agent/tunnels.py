@@ -1,4 +1,6 @@
-"""Underlay neighbours of the userspace datapath: without them the first packet to another host is lost.
+"""What the userspace datapath has to be told, and forgets when it restarts: neighbours, and to leave fragments alone.
+
+Without underlay neighbours the first packet to another host is lost.
 
 Open vSwitch learns the MAC behind a tunnel's far end only from ARP answers that pass while a tunnel is open, and forgets
 it after a quarter of an hour. The kernel knows better: what it resolves is told to Open vSwitch before a container asks.
@@ -21,7 +23,8 @@ from socketplane.agent.netlink import Netlink
 from socketplane.agent.unixctl import ask, control_socket
 from socketplane.errors import Unavailable
 
-INTERVAL = 20.0
+INTERVAL = 10.0
+"""Seconds between two looks; less than the 15 after which a collected fragment gets through."""
 RETRY = 0.5
 ALARM_AFTER = 15.0
 _DISCARD = 9  # a datagram to the discard port makes the kernel resolve a neighbour
@@ -39,7 +42,10 @@ class Neighbour:
 
 
 class Tunnels:
-    """Keeps Open vSwitch's neighbour table filled for all peers; idle on the kernel datapath, which asks the kernel."""
+    """Keeps fragments out and Open vSwitch's neighbour table filled for all peers.
+
+    Idle on the kernel's datapath, which asks the kernel, and drops what never becomes whole.
+    """
 
     def __init__(
         self,
@@ -78,12 +84,14 @@ class Tunnels:
                     await self._changed.wait()
 
     async def _look(self) -> None:
-        peers = set(self._peers()) if self._kind() == "userspace" else set()
+        userspace = self._kind() == "userspace"
+        peers = set(self._peers()) if userspace else set()
         self._missing = {peer: self._missing.get(peer, self._clock()) for peer in peers}
         control = await asyncio.to_thread(control_socket, self._run, "ovs-vswitchd")
-        if control is None or not peers:
+        if control is None or not userspace:
             return
         try:
+            await ask(control, "dpctl/ipf-set-disabled", "v4")
             known = _addresses(await ask(control, "tnl/neigh/show"))
             for peer in peers:
                 if await self._resolve(control, peer, known):
