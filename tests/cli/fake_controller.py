@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socketserver
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -153,6 +154,11 @@ class Server(socketserver.ThreadingUnixStreamServer):
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(str(path), _Handler)
         self.controller = controller
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say what went wrong, but not that a command ended before its connection was closed here."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def __enter__(self) -> Server:
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
