@@ -25,6 +25,7 @@ from typing import Any
 import uvloop
 
 from bench.controller_setup import Host, Stack, stack
+from socketplane.errors import Unavailable
 from socketplane.model.types import mac_of
 from socketplane.transport.client import ControllerClient
 
@@ -176,10 +177,23 @@ async def rate(made: Stack, work: Awaitable[Any], count: int) -> tuple[float, fl
     return count / (time.perf_counter() - started), (made.processor() - used) * 1000 / count
 
 
+async def active(admin: ControllerClient) -> None:
+    """Return once the controller has its databases: it listens before."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await admin.call("GET", "/v1/status")
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
 async def measure(made: Stack, present: int) -> dict[str, float]:
     """Run it all; return the figures."""
     figures: dict[str, float] = {}
     async with ControllerClient(made.unix) as admin:
+        await active(admin)
         bodies = ({"name": f"bench{n}", "subnet": f"10.200.{8 * n}.0/21"} for n in range(16))
         networks = [(await admin.call("POST", "/v1/networks", body))["id"] for body in bodies]
         for host in made.hosts:
