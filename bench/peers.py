@@ -23,12 +23,15 @@ class Peers:
 
 
 async def prepare(lab: Lab) -> Peers:
-    """Make the networks on the lab's first two hosts; Swarm's managers and data use the underlay as ours do."""
+    """Make the networks on the lab's first two hosts.
+
+    Swarm has eth0 to itself: our underlay is in a userspace bridge, which would slow it down.
+    """
     near, far = lab.hosts[:2]
     await near.run("docker", "network", "create", BRIDGE)
-    await near.run("docker", "swarm", "init", "--advertise-addr", str(near.underlay), timeout=60)
+    await near.run("docker", "swarm", "init", "--advertise-addr", str(near.management), timeout=60)
     token = (await near.run("docker", "swarm", "join-token", "-q", "worker")).out.strip()
-    await far.run("docker", "swarm", "join", "--token", token, f"{near.underlay}:2377", timeout=60)
+    await far.run("docker", "swarm", "join", "--token", token, f"{near.management}:2377", timeout=60)
     await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY)
     await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/20")  # addresses rest after use
     await _known(far, OURS)
