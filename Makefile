@@ -64,14 +64,14 @@ bench: packages venv ## measure beside peers in the same run
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: venv ## format, lint, types, layers
-	@$(BIN)/ruff format --check src tests
-	@$(BIN)/ruff check src tests
+	@$(BIN)/ruff format --check src tests bench
+	@$(BIN)/ruff check src tests bench
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 format: venv
-	@$(BIN)/ruff format src tests
-	@$(BIN)/ruff check --fix src tests
+	@$(BIN)/ruff format src tests bench
+	@$(BIN)/ruff check --fix src tests bench
 
 docs: venv ## the command line's and the API's reference, from the code
 	@$(BIN)/python packaging/docs.py

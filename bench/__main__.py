@@ -80,9 +80,9 @@ def _report(text: str) -> str:
         "# Benchmarks\n\n"
         f"Written by `make bench ARGS=--write` on {when}, Linux {platform.release()}, {platform.machine()}. "
         "Runs are interleaved and medians quoted; a ratio is to the peer's median in the same run. Absolute figures vary "
-        "from run to run and machine to machine; ratios are what to compare. The lab's cables have checksum and segmentation "
-        "offload off, which the userspace datapath needs, and which costs Swarm's overlay across hosts most of its speed.\n\n"
-        + text
+        "from run to run and machine to machine; ratios are what to compare. The lab's cables have checksum "
+        "and segmentation offload off, which the userspace datapath needs, and which costs Swarm's overlay across hosts "
+        "most of its speed.\n\n" + text
     )
 
 
