@@ -370,12 +370,12 @@ async def test_the_inventory_follows_the_engine_across_its_restart(tmp_path, unt
         await until(lambda: inventory.connected)
         assert inventory.by_name("old").labels == {"a": "b"}
         new = engine.create("new", labels={"name": "x", "c": "d"})
-        long = engine.create("long", labels={"blob": "x" * 300_000})
+        engine.create("long", labels={"blob": "x" * 300_000})
         await until(lambda: inventory.by_name("long"))
         assert inventory.by_name("new").labels == {"c": "d"}, "an event can't tell a label called `name`"
         await engine.rename(new, "newer")
         await until(lambda: inventory.by_name("newer"))
-        assert inventory.by_id(long.id).labels == {"blob": "x" * 300_000}
+        assert inventory.by_name("long").labels == {"blob": "x" * 300_000}
         await engine.stop_api()
         await until(lambda: not inventory.connected)
         del engine.boxes[old.id]

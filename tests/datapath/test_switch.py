@@ -74,18 +74,6 @@ async def test_a_bridge_that_is_right_is_left_alone(machine: Machine, switch: Sw
     assert (machine.vsctl("list", "bridge", "br-int"), machine.vsctl("get", "open", ".", "next_cfg")) == before
 
 
-async def test_only_a_bridge_that_we_made_is_removed(machine: Machine, switch: Switch, without_controller: None) -> None:
-    machine.vsctl("remove", "bridge", "br-int", "external_ids", "socketplane")
-    await switch.remove_bridge()
-    assert machine.vsctl("br-exists", "br-int") == ""
-    machine.vsctl("del-br", "br-int")
-    await switch.ensure_bridge("userspace")
-    await switch.remove_bridge()
-    assert "br-int" not in machine.vsctl("list-br")
-    await switch.remove_bridge()
-    await switch.ensure_bridge("userspace")
-
-
 async def test_attach_makes_a_bridge_that_somebody_deleted(
     machine: Machine, datapath: Datapath, without_controller: None
 ) -> None:

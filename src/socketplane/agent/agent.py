@@ -22,7 +22,7 @@ from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
-from socketplane.agent.tunnels import Tunnels
+from socketplane.agent.userspace import Userspace
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError
 
@@ -112,7 +112,7 @@ class Agent:
             interval=timing.interval,
             grace=timing.grace,
         )
-        self.tunnels = self._make_tunnels(around.netlink)
+        self.userspace = self._make_userspace(around.netlink)
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
@@ -120,26 +120,26 @@ class Agent:
             datapath=lambda: (around.plumbing.kind, around.plumbing.mtu),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
-            alarms=lambda: [*self.reconciler.alarms, *around.alarms(), *(self.tunnels.alarms if self.tunnels else ())],
+            alarms=lambda: [*self.reconciler.alarms, *around.alarms(), *(self.userspace.alarms if self.userspace else ())],
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
         self.inventory.on_event(self.reconciler.on_event)
         self.link.on_change(self.networks.wake)
 
-    def _make_tunnels(self, netlink: Netlink | None) -> Tunnels | None:
+    def _make_userspace(self, netlink: Netlink | None) -> Userspace | None:
         if netlink is None:
             return None
         around, link = self._around, self.link
-        tunnels = Tunnels(
+        userspace = Userspace(
             around.paths.root / "run/openvswitch",
             netlink,
             kind=lambda: around.plumbing.kind,
             peers=lambda: [host.address for name, host in link.hosts.items() if name != around.host],
             clock=around.clock,
         )
-        link.on_change(tunnels.wake)
-        return tunnels
+        link.on_change(userspace.wake)
+        return userspace
 
     def methods(self) -> dict[str, Method]:
         """Return the plugin's methods that need the whole agent."""
@@ -158,7 +158,7 @@ class Agent:
                 "report": self.reporter.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
-                **({"tunnels": self.tunnels.run} if self.tunnels else {}),
+                **({"userspace": self.userspace.run} if self.userspace else {}),
             }.items():
                 tasks.create_task(keep(name, part), name=name)
 

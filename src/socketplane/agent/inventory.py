@@ -55,10 +55,6 @@ class Inventory:
         """Return the container that has this name now, as far as events told."""
         return next((entry for entry in reversed(self._by_id.values()) if entry.name == name), None)
 
-    def by_id(self, container: str) -> Container | None:
-        """Return a container by its full id."""
-        return self._by_id.get(container)
-
     def learn(self, listed: list[dict[str, Any]]) -> None:
         """Take in what `GET /containers/json` says of some containers."""
         for entry in map(container_of, listed):

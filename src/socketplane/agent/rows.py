@@ -162,14 +162,6 @@ def release_operations(tables: Tables, index: Index, name: str, owner: str) -> l
     return [mutate("Interface", by_uuid(interface), [("external_ids", "delete", frozenset({"iface-id"}))])]
 
 
-def bridge_delete_operations(tables: Tables, index: Index) -> list[Operation]:
-    """Return what removes br-int if we made it."""
-    bridge = index.bridges.get(BRIDGE)
-    if bridge is None or tables["Bridge"][bridge]["external_ids"].get(OWNER) != "bridge":
-        return []
-    return [mutate("Open_vSwitch", by_uuid(root_uuid(tables)), [("bridges", "delete", frozenset({bridge}))])]
-
-
 def is_installed(interface: Row | None) -> bool:
     """Return whether OVN and Open vSwitch say that the port works."""
     return interface is not None and bool(interface["external_ids"].get("ovn-installed") == "true")

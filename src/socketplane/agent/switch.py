@@ -89,11 +89,6 @@ class Switch:
         if made:
             _log.info("bridge set up", bridge=BRIDGE, datapath=kind)
 
-    async def remove_bridge(self) -> None:
-        """Remove br-int with all its ports, if we made it."""
-        replica = await self.replica()
-        await self._transact_until_done(lambda: rows.bridge_delete_operations(replica, self._index))
-
     async def put(self, port: SwitchPort) -> bool:
         """Make a port, or set right what is wrong with it; return whether there was something to do.
 

@@ -34,11 +34,6 @@ def label_of(number: int, index: int) -> int:
     return number << 12 | index
 
 
-def rule_of(label: int) -> tuple[int, int]:
-    """Return a label's policy number and rule index."""
-    return label >> 12, label & (MAX_RULES - 1)
-
-
 def rule_id(number: int, index: int) -> str:
     """Return a rule's id."""
     return f"r{number}.{index}"

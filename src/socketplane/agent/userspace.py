@@ -41,10 +41,10 @@ class Neighbour:
     mac: str | None
 
 
-class Tunnels:
-    """Keeps fragments out and Open vSwitch's neighbour table filled for all peers.
+class Userspace:
+    """Keeps Open vSwitch's own datapath from collecting fragments, and its neighbour table filled for all peers.
 
-    Idle on the kernel's datapath, which asks the kernel, and drops what never becomes whole.
+    Idle on the kernel's datapath, which drops fragments that never become whole, and asks the kernel for neighbours.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Tunnels:
         self._clock = clock
         self._changed = asyncio.Event()
         self._missing: dict[str, float] = {}
+        self._collects = ""
 
     def wake(self) -> None:
         """Look at once: the peers may have changed."""
@@ -70,9 +71,10 @@ class Tunnels:
 
     @property
     def alarms(self) -> list[str]:
-        """Peers that have not answered for a while."""
+        """Peers that have not answered for a while, and fragments that policy doesn't judge."""
         late = [peer for peer, since in self._missing.items() if self._clock() - since > ALARM_AFTER]
-        return [f"no tunnel to {peer}: it does not answer on the underlay" for peer in sorted(late)]
+        tunnels = [f"no tunnel to {peer}: it does not answer on the underlay" for peer in sorted(late)]
+        return [*tunnels, *([f"fragments may get past policy: {self._collects}"] if self._collects else [])]
 
     async def run(self) -> None:
         """Keep the table filled for ever."""
@@ -89,15 +91,24 @@ class Tunnels:
         self._missing = {peer: self._missing.get(peer, self._clock()) for peer in peers}
         control = await asyncio.to_thread(control_socket, self._run, "ovs-vswitchd")
         if control is None or not userspace:
+            self._collects = ""  # without a switch nothing passes
             return
+        await self._refuse_fragments(control)
         try:
-            await ask(control, "dpctl/ipf-set-disabled", "v4")
             known = _addresses(await ask(control, "tnl/neigh/show"))
             for peer in peers:
                 if await self._resolve(control, peer, known):
                     del self._missing[peer]
         except Unavailable as error:
             _log.info("tunnels.waiting", reason=str(error))
+
+    async def _refuse_fragments(self, control: Path) -> None:
+        try:
+            await ask(control, "dpctl/ipf-set-disabled", "v4")
+            self._collects = ""
+        except Unavailable as error:
+            self._collects = str(error)
+            _log.warning("fragments.collected", reason=str(error))
 
     async def _resolve(self, control: Path, peer: str, known: set[str]) -> bool:
         neighbour = await self._netlink.call(lambda ipr: next_hop(ipr, peer))
