@@ -16,6 +16,7 @@ from socketplane.agent.fanout import Action, Clash, Create, Replace, Settle, cre
 from socketplane.agent.inventory import Event
 from socketplane.agent.link import Link
 from socketplane.agent.state import NetworkRecord, State
+from socketplane.agent.wake import woken
 from socketplane.errors import Forbidden, InUse, NameInUse, NotFound, SocketPlaneError, Unavailable
 
 INTERVAL = 10.0
@@ -63,12 +64,7 @@ class Networks:
     async def run(self) -> None:
         """Compare for ever."""
         while True:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
-            self._wanted.clear()
+            await woken(self._wanted, self._interval)
             try:
                 await self.sync()
             except Unavailable as error:

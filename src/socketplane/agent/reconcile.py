@@ -20,6 +20,7 @@ from socketplane.agent.outbox import Outbox
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.revive import Reviver
 from socketplane.agent.state import EndpointRecord, State
+from socketplane.agent.wake import woken
 from socketplane.errors import NotFound, SocketPlaneError, Unavailable
 from socketplane.model.types import mac_of
 
@@ -85,12 +86,7 @@ class Reconciler:
     async def run(self) -> None:
         """Compare for ever."""
         while True:
-            try:
-                async with asyncio.timeout(self._interval):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
-            self._wanted.clear()
+            await woken(self._wanted, self._interval)
             try:
                 await self.reconcile()
             except Unavailable as error:

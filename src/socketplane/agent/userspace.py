@@ -21,6 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.unixctl import ask, control_socket
+from socketplane.agent.wake import woken
 from socketplane.errors import Unavailable
 
 INTERVAL = 10.0
@@ -77,13 +78,10 @@ class Userspace:
         return [*tunnels, *([f"fragments may get past policy: {self._collects}"] if self._collects else [])]
 
     async def run(self) -> None:
-        """Keep the table filled for ever."""
+        """Look again and again, for ever."""
         while True:
-            self._changed.clear()
             await self._look()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY if self._missing else INTERVAL):
-                    await self._changed.wait()
+            await woken(self._changed, RETRY if self._missing else INTERVAL)
 
     async def _look(self) -> None:
         userspace = self._kind() == "userspace"
