@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.documents import parse_documents
 from socketplane.model.policy import parse
-from socketplane.model.types import PolicySpec
+from socketplane.model.spec import PolicySpec
 
 WORDS = """
     apiVersion kind metadata name namespace spec podSelector matchLabels matchExpressions ingress egress from to ports port

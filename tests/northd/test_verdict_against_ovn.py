@@ -8,7 +8,8 @@ from pathlib import Path
 
 from socketplane.compile import Compiler, Edge, Features, Intent, names, operations
 from socketplane.compile.rows import identity
-from socketplane.model.types import Endpoint, Host, Network, Policy, PolicySpec, Port, Protocol, Rule, Selector, mac_of
+from socketplane.model.spec import Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
+from socketplane.model.types import Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, View, verdict
 from support.intent import CLUSTER, NAMES, address_of, endpoint, host, network, small_cluster, tcp
 from support.northd import Northd, Tracer, northd
@@ -96,8 +97,8 @@ def _rules(choose: random.Random) -> tuple[Rule, ...] | None:
     return tuple(Rule(_peers(choose), _ports(choose)) for _ in range(choose.randrange(3)))
 
 
-def _peers(choose: random.Random) -> tuple[Selector, ...] | None:
-    return None if choose.random() < 0.25 else tuple(_selector(choose) for _ in range(choose.randint(1, 2)))
+def _peers(choose: random.Random) -> tuple[Members, ...] | None:
+    return None if choose.random() < 0.25 else tuple(Members(_selector(choose)) for _ in range(choose.randint(1, 2)))
 
 
 def _ports(choose: random.Random) -> tuple[Port, ...] | None:

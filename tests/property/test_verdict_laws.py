@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from socketplane.compile import Features, Intent, compile_all
 from socketplane.model.rules import ISOLATION
-from socketplane.model.types import Endpoint, Host, Network, Policy, PolicySpec, Protocol, Rule, Selector
+from socketplane.model.spec import Policy, PolicySpec, Protocol, Rule, Selector
+from socketplane.model.types import Endpoint, Host, Network
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from support.acls import Acls, passes
 from support.intent import CLUSTER, address_of, rules, settled

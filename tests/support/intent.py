@@ -10,19 +10,8 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from socketplane.compile import Intent
-from socketplane.model.types import (
-    Cluster,
-    Endpoint,
-    Host,
-    Network,
-    Policy,
-    PolicySpec,
-    Port,
-    Protocol,
-    Rule,
-    Selector,
-    mac_of,
-)
+from socketplane.model.spec import Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
+from socketplane.model.types import Cluster, Endpoint, Host, Network, mac_of
 
 CLUSTER = Cluster(UUID("5ec7e701-0000-4000-8000-000000000001"))
 NAMES = ("web", "data", "lab")
@@ -70,7 +59,7 @@ def tcp(*ports: int) -> tuple[Port, ...]:
 
 def allow(*peers: Selector, ports: tuple[Port, ...] | None = None) -> Rule:
     """Return a rule for these peers; for anyone without."""
-    return Rule(peers or None, ports)
+    return Rule(tuple(map(Members, peers)) or None, ports)
 
 
 def policy(
@@ -125,7 +114,7 @@ selectors = labels.map(Selector.of) | st.sampled_from(
 ports = st.builds(Port, st.sampled_from(Protocol), st.sampled_from([None, 53, 80, 443]))
 rules = st.builds(
     Rule,
-    st.none() | st.lists(selectors, max_size=3).map(tuple),
+    st.none() | st.lists(selectors.map(Members), max_size=3).map(tuple),
     st.none() | st.lists(ports, max_size=3).map(tuple),
 )
 directions = st.none() | st.lists(rules, max_size=3).map(tuple)

@@ -12,7 +12,7 @@ import pytest
 
 from socketplane.compile import Compiler, Difference, Features, Intent, RowKey, names
 from socketplane.compile.rows import Row
-from socketplane.model.types import Port, Protocol, Rule
+from socketplane.model.spec import Port, Protocol, Rule
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, small_cluster, tcp
 
 H1, WEB = host(1), network(0)

@@ -9,7 +9,8 @@ import pytest
 
 from socketplane.errors import InvalidInput
 from socketplane.model.rules import drop_id, label_of, rule_id
-from socketplane.model.types import Host, Policy, Port, Protocol
+from socketplane.model.spec import Policy, Port, Protocol
+from socketplane.model.types import Host
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from socketplane.compile import names
 from socketplane.compile.rows import Output, Value
 from socketplane.model.rules import drop_id, label_of, numbered_rules, rule_id
-from socketplane.model.types import Direction, Policy, Port, Protocol, Rule, Selector
+from socketplane.model.spec import Direction, Policy, Port, Protocol, Rule, Selector
 
 # Bands, from the strongest: see docs/northbound.md. Gaps are for what comes.
 UNKNOWN_DROP = 30000
@@ -80,7 +80,7 @@ def _matches(direction: Direction, rule: Rule, network: UUID) -> Iterator[tuple[
     field = "ip4.dst" if direction is Direction.EGRESS else "ip4.src"
     peers = [("*", "ip4")]
     if rule.peers is not None:
-        groups = [names.segment_group(network, peer) for peer in sorted(set(rule.peers))]
+        groups = [names.segment_group(network, selector) for selector in sorted({peer.endpoints for peer in rule.peers})]
         peers = [(group, f"{field} == ${group}_ip4") for group in groups]
     for peer_name, peer in peers:
         for port_name, ports in _port_matches(rule.ports):

@@ -15,17 +15,8 @@ from socketplane.compile.router import compile_cluster
 from socketplane.compile.rows import Desired, Difference, Output, identity
 from socketplane.compile.segment import PolicyKey, Segment, Segments, compile_segment
 from socketplane.compile.switch import compile_network
-from socketplane.model.types import (
-    Cluster,
-    Direction,
-    Endpoint,
-    Host,
-    Network,
-    Policy,
-    PolicySpec,
-    Selector,
-    effective_labels,
-)
+from socketplane.model.spec import Direction, Policy, PolicySpec, Selector
+from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels
 
 Intent = Host | Network | Endpoint | Policy
 Unit = tuple[str, Any]
@@ -271,7 +262,7 @@ def compile_all(cluster: Cluster, features: Features, intent: Iterable[Intent]) 
 
 def _selectors(spec: PolicySpec) -> set[Selector]:
     rules = (*(spec.ingress or ()), *(spec.egress or ()))
-    return {spec.subject, *(peer for rule in rules for peer in rule.peers or ())}
+    return {spec.subject, *(peer.endpoints for rule in rules for peer in rule.peers or ())}
 
 
 def _text(unit: Unit) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from socketplane.compile import acl, names
 from socketplane.compile.router import REROUTE_PRIORITY
 from socketplane.compile.rows import Output, identity
-from socketplane.model.types import Cluster, Direction, Host, mac_of
+from socketplane.model.spec import Direction
+from socketplane.model.types import Cluster, Host, mac_of
 
 
 def compile_host(output: Output, cluster: Cluster, host: Host) -> None:

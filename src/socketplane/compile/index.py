@@ -6,7 +6,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from socketplane.compile.segment import PolicyKey
-from socketplane.model.types import Endpoint, Host, Network, Policy
+from socketplane.model.spec import Policy
+from socketplane.model.types import Endpoint, Host, Network
 
 K = TypeVar("K")
 V = TypeVar("V")

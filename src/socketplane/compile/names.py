@@ -6,7 +6,8 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from uuid import UUID
 
-from socketplane.model.types import Cluster, Endpoint, Selector
+from socketplane.model.spec import Selector
+from socketplane.model.types import Cluster, Endpoint
 
 ROUTER = "sp-router"
 HOSTS_SWITCH = "sp-hosts"

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from socketplane.compile import acl, names
 from socketplane.compile.rows import Output, identity
-from socketplane.model.types import Cluster, Direction, mac_of
+from socketplane.model.spec import Direction
+from socketplane.model.types import Cluster, mac_of
 
 INSIDE_PRIORITY = 2000
 REROUTE_PRIORITY = 1000

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from socketplane.compile import acl, names
 from socketplane.compile.rows import Output, identity
-from socketplane.model.types import Direction, Labels, Selector
+from socketplane.model.spec import Direction, Labels, Selector
 
 PolicyKey = tuple[str, str]
 Pair = tuple[str, str]
@@ -78,14 +78,9 @@ def compile_segment(output: Output, segment: Segment) -> None:
     """Add a segment's port group, and the drops of the policies whose subject it is."""
     if segment.selector.match_labels:
         name = names.segment_group(segment.network, segment.selector)
-        output.row("Port_Group", name, {"name": name}, {"selector": text_of(segment.selector)})
+        output.row("Port_Group", name, {"name": name}, {"selector": str(segment.selector)})
     for direction, policies in segment.isolates.items():
         if policies:
             columns = acl.isolation_drop(direction, segment.network, segment.selector, min(policies.values()))
             row = output.row("ACL", f"drop/{segment.group}/{direction}", columns)
             output.edge("Port_Group", segment.group, "acls", row)
-
-
-def text_of(selector: Selector) -> str:
-    """Return a selector for people: a=b,c=d."""
-    return ",".join(f"{key}={value}" for key, value in selector.match_labels)

@@ -6,7 +6,8 @@ from socketplane.compile import acl, names
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, identity
 from socketplane.model.rules import ISOLATION, unknown_id
-from socketplane.model.types import Direction, Network, mac_of
+from socketplane.model.spec import Direction
+from socketplane.model.types import Network, mac_of
 
 
 def compile_network(output: Output, network: Network, *, has_policy: bool) -> None:

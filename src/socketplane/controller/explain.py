@@ -7,7 +7,8 @@ from ipaddress import IPv4Address
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
-from socketplane.model.types import Endpoint, Host, Protocol
+from socketplane.model.spec import Protocol
+from socketplane.model.types import Endpoint, Host
 from socketplane.model.verdict import Party, View, name_of, verdict
 
 

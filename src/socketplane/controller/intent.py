@@ -9,7 +9,8 @@ from uuid import UUID
 
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
-from socketplane.model.types import Endpoint, Host, Lease, Network, Policy, Token
+from socketplane.model.spec import Policy
+from socketplane.model.types import Endpoint, Host, Lease, Network, Token
 
 T = TypeVar("T", bound=Item)
 K = TypeVar("K")

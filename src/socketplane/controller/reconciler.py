@@ -14,7 +14,8 @@ from socketplane.controller.apart import NOT_A_REFUSAL, everything, write_apart
 from socketplane.controller.northbound import Northbound
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
-from socketplane.model.types import Cluster, Endpoint, Host, Network, Policy
+from socketplane.model.spec import Policy
+from socketplane.model.types import Cluster, Endpoint, Host, Network
 from socketplane.ovsdb import (
     Client,
     Disconnected,

@@ -14,7 +14,8 @@ from uuid import UUID, uuid5
 import orjson
 
 from socketplane.model.policy import parse
-from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Policy, PolicySpec, Selector, Token
+from socketplane.model.spec import Policy, PolicySpec, Selector
+from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Token
 
 Row = Mapping[str, Any]
 _NAMESPACE = UUID("5bd9a8a1-6f0c-4f53-9a7e-6d2f0c3a8e11")

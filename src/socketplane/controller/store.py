@@ -15,7 +15,8 @@ from socketplane.controller.fence import LOCK, Fence
 from socketplane.controller.intent import Intent
 from socketplane.controller.rows import KINDS, TABLES, ClusterRecord, Item, Row, closed_policy, same
 from socketplane.errors import SocketPlaneError
-from socketplane.model.types import Cluster, Host, Policy
+from socketplane.model.spec import Policy
+from socketplane.model.types import Cluster, Host
 from socketplane.ovsdb import Client, Lock, Operation, Replica, RowChange, assert_lock, by_uuid, insert, update, wait
 
 _log = structlog.get_logger()

@@ -9,7 +9,8 @@ import orjson
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.reports import Reports
-from socketplane.model.types import Endpoint, Host, Lease, Network, Policy, Token, effective_labels
+from socketplane.model.spec import Policy
+from socketplane.model.types import Endpoint, Host, Lease, Network, Token, effective_labels
 
 
 class Views:

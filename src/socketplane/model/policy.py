@@ -15,7 +15,7 @@ from typing import Any
 from socketplane.errors import InvalidInput, Unsupported
 from socketplane.model.fields import Fields, kind_of, nearest, text, texts
 from socketplane.model.rules import MAX_RULES
-from socketplane.model.types import Direction, Policy, PolicySpec, Port, Protocol, Rule, Selector
+from socketplane.model.spec import Direction, Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
 
 API_VERSION = "networking.k8s.io/v1"
 KIND = "NetworkPolicy"
@@ -152,7 +152,7 @@ def _rule(value: object, path: str, peers_name: str) -> Rule:
     return Rule(tuple(dict.fromkeys(peers)) or None, tuple(dict.fromkeys(ports)) or None)
 
 
-def _peer(value: object, path: str) -> Selector:
+def _peer(value: object, path: str) -> Members:
     fields = Fields(value, path)
     selector = fields.take("podSelector")
     fields.refuse(
@@ -162,7 +162,7 @@ def _peer(value: object, path: str) -> Selector:
     fields.finish()
     if selector is None:
         raise InvalidInput("selects nobody", field=path, remedy="write podSelector: {} for every container of the network")
-    return _selector(selector, f"{path}.podSelector")
+    return Members(_selector(selector, f"{path}.podSelector"))
 
 
 def _selector(value: object, path: str) -> Selector:
@@ -194,8 +194,6 @@ def _port(value: object, path: str) -> Port:
 
 def _protocol(value: object, path: str) -> Protocol:
     name = text(value, path)
-    if name == "SCTP":
-        raise Unsupported("SCTP is not supported in this version", field=path, remedy="use TCP or UDP")
     known = {protocol.upper(): protocol for protocol in Protocol}
     if name not in known:
         raise InvalidInput(f"unknown protocol {name[:60]!r}", field=path, remedy=nearest(name, known))

@@ -5,6 +5,7 @@
 | `r<number>.<index>` | a rule of the policy with that number: ingress rules first, then egress, as in the document |
 | `d<number>.ingress`, `d<number>.egress` | no rule allowed it; the oldest (lowest) of the policies that isolate |
 | `unknown.ingress`, `unknown.egress` | the container's labels are not known yet, and its network has policies |
+| `a<number>.ingress`, `a<number>.egress` | a policy in audit mode would deny it: the oldest that isolates |
 | `isolation` | from another network, which no policy of the target allowed |
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from socketplane.model.types import Direction, PolicySpec, Rule
+from socketplane.model.spec import ClusterRule, ClusterSpec, Direction, PolicySpec, Rule
 
 MAX_NUMBER = 2**20 - 1
 MAX_RULES = 2**12
@@ -20,12 +21,13 @@ MAX_RULES = 2**12
 ISOLATION = "isolation"
 
 
-def numbered_rules(spec: PolicySpec) -> Iterator[tuple[Direction, int, Rule]]:
+def numbered_rules(spec: PolicySpec | ClusterSpec) -> Iterator[tuple[Direction, int, Rule | ClusterRule]]:
     """Yield a policy's rules with their direction and index."""
-    ingress = spec.ingress or ()
+    ingress: tuple[Rule | ClusterRule, ...] = spec.ingress or ()
+    egress: tuple[Rule | ClusterRule, ...] = spec.egress or ()
     for index, rule in enumerate(ingress):
         yield Direction.INGRESS, index, rule
-    for index, rule in enumerate(spec.egress or (), start=len(ingress)):
+    for index, rule in enumerate(egress, start=len(ingress)):
         yield Direction.EGRESS, index, rule
 
 
@@ -42,6 +44,11 @@ def rule_id(number: int, index: int) -> str:
 def drop_id(number: int, direction: Direction) -> str:
     """Return the id of a policy's implicit denial."""
     return f"d{number}.{direction}"
+
+
+def audit_id(number: int, direction: Direction) -> str:
+    """Return the id of what a policy in audit mode would deny."""
+    return f"a{number}.{direction}"
 
 
 def unknown_id(direction: Direction) -> str:

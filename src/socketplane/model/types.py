@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from uuid import UUID
 
-Labels = Mapping[str, str]
+from socketplane.model.spec import Labels
+
 NO_LABELS: Labels = MappingProxyType({})
 
 LABEL_CONTAINER = "socketplane.io/container"
 LABEL_NETWORK = "socketplane.io/network"
+LABEL_NETWORK_NAME = "kubernetes.io/metadata.name"
+"""On networks: what namespace selectors name a namespace by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,74 +105,6 @@ class Endpoint:
     created: float = 0.0
 
 
-class Direction(StrEnum):
-    """As the container sees it."""
-
-    INGRESS = "ingress"
-    EGRESS = "egress"
-
-
-class Protocol(StrEnum):
-    """Transport protocols that a rule can name."""
-
-    TCP = "tcp"
-    UDP = "udp"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Selector:
-    """Endpoints of one network whose labels contain all of `match_labels` (sorted); empty selects all."""
-
-    match_labels: tuple[tuple[str, str], ...] = ()
-
-    @staticmethod
-    def of(labels: Labels) -> Selector:
-        """Return the selector that wants exactly these labels."""
-        return Selector(tuple(sorted(labels.items())))
-
-    def matches(self, labels: Labels) -> bool:
-        """Return whether an endpoint with these effective labels is selected."""
-        return all(labels.get(key) == value for key, value in self.match_labels)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Port:
-    """A protocol, and one port of it or (None) all."""
-
-    protocol: Protocol
-    port: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Who may talk, on what. None means anyone, or anything."""
-
-    peers: tuple[Selector, ...] | None = None
-    ports: tuple[Port, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySpec:
-    """A NetworkPolicy's meaning. A direction that is None is left alone; an empty tuple denies all of it."""
-
-    subject: Selector = Selector()
-    ingress: tuple[Rule, ...] | None = None
-    egress: tuple[Rule, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A policy on the network of that name, whether or not the network exists now (it outlives it)."""
-
-    network: str
-    name: str
-    number: int
-    """1 to 2**20-1, unique, never used again: names the policy in conntrack labels and drop logs."""
-    spec: PolicySpec
-    document: str = field(compare=False, default="")
-    """The document as applied, in canonical JSON."""
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """A permission to join. Only the secret's hash is kept."""
@@ -188,6 +122,11 @@ def effective_labels(endpoint: Endpoint, network_name: str | None) -> Labels:
     """Return the labels that selectors see: the container's own, and ours, which win."""
     ours = {LABEL_CONTAINER: endpoint.name, LABEL_NETWORK: network_name or ""}
     return {**endpoint.labels, **{key: value for key, value in ours.items() if value}}
+
+
+def network_labels(network: Network) -> Labels:
+    """Return the labels that selectors of networks see: its own, and its name under Kubernetes' key, which wins."""
+    return {**network.labels, **({LABEL_NETWORK_NAME: network.name} if network.name else {})}
 
 
 MAC_PREFIX = "02:53:"

@@ -13,19 +13,8 @@ from uuid import UUID
 
 from socketplane.errors import InvalidInput
 from socketplane.model.rules import ISOLATION, drop_id, numbered_rules, rule_id, unknown_id
-from socketplane.model.types import (
-    Cluster,
-    Direction,
-    Endpoint,
-    Host,
-    Network,
-    Policy,
-    Port,
-    Protocol,
-    Rule,
-    Selector,
-    effective_labels,
-)
+from socketplane.model.spec import Direction, Members, Policy, Protocol, Rule, Selector
+from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels
 
 Party = Endpoint | Host | IPv4Address
 """An end: a container, a host's own stack, or any other address."""
@@ -211,7 +200,7 @@ def _has_peer(view: View, rule: Rule, end: Endpoint, peer: Party) -> bool:
     if not isinstance(peer, Endpoint) or peer.network != end.network:
         return False
     labels = _labels(view, peer)
-    return any(_selects(selector, labels) for selector in rule.peers)
+    return any(isinstance(peer, Members) and _selects(peer.endpoints, labels) for peer in rule.peers)
 
 
 def _selects(selector: Selector, labels: Mapping[str, str]) -> bool:
@@ -221,12 +210,8 @@ def _selects(selector: Selector, labels: Mapping[str, str]) -> bool:
 def _has_port(rule: Rule, protocol: Protocol | None, port: int | None) -> bool:
     if rule.ports is None:
         return True
-    return any(wanted.protocol is protocol and wanted.port in (None, port) for wanted in rule.ports)
+    return any(wanted.includes(protocol, port) for wanted in rule.ports)
 
 
 def _ports(rule: Rule) -> str:
-    return ", ".join(_port(port) for port in rule.ports or ())
-
-
-def _port(port: Port) -> str:
-    return f"{port.protocol}/{'any' if port.port is None else port.port}"
+    return ", ".join(map(str, rule.ports or ()))

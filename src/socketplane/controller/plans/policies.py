@@ -11,7 +11,7 @@ from socketplane.controller.draft import Draft
 from socketplane.errors import Exhausted, InvalidInput, NotFound, SocketPlaneError
 from socketplane.model.policy import ParsedPolicy, parse
 from socketplane.model.rules import MAX_NUMBER
-from socketplane.model.types import Policy
+from socketplane.model.spec import Policy
 
 
 def read(body: wire.PolicyApply) -> list[ParsedPolicy]:
