@@ -290,12 +290,14 @@ class Explanation(Wire):
     direction: str
     """Which side decided: ingress, egress, isolation or default."""
     policy: str = ""
-    """NETWORK/NAME of the deciding policy; empty where none decides."""
+    """The deciding policy: NETWORK/NAME, of a ClusterNetworkPolicy its name; empty where none decides."""
     rule: str = ""
     """Id of the deciding rule, as conntrack labels and drop logs carry it."""
     reason: str
     """A sentence."""
     steps: list[str] = []
+    would_deny: str = ""
+    """Allowed, but a policy in audit mode would deny it if it were enforced: the id of that denial."""
 
 
 class TokenCreate(Wire):

@@ -44,7 +44,7 @@ from socketplane.cli.main import app
         "explain a b:",
         "explain a b:0",
         "explain a b:65536",
-        "explain a b:80/sctp",
+        "explain a b:80/dccp",
         "explain a b:80/",
         "explain a:80 b:80",
         "explain a/ b:80",

@@ -35,7 +35,7 @@ def explain(
     destination: Annotated[
         str,
         typer.Argument(
-            metavar="DST[:PORT[/PROTO]]", help="The same, with a port and tcp or udp.", autocompletion=container_names
+            metavar="DST[:PORT[/PROTO]]", help="The same, with a port and tcp, udp or sctp.", autocompletion=container_names
         ),
     ],
     output: OutputOption = Output.TABLE,
@@ -68,6 +68,7 @@ def _describe(answer: dict[str, Any]) -> None:
             "POLICY": answer["policy"],
             "RULE": answer["rule"],
             "REASON": answer["reason"],
+            **({"AUDIT": f"would be denied by {answer['would_deny']}"} if answer.get("would_deny") else {}),
         },
         style="bold green" if allowed else "bold red",
     )

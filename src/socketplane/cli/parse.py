@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-PROTOCOLS = ("tcp", "udp")
+PROTOCOLS = ("tcp", "udp", "sctp")
 NAME_RULE = "a name is 1 to 63 letters, digits, '_', '.' and '-', and starts with a letter or digit"
 
 
@@ -95,7 +95,7 @@ def destination(text: str) -> tuple[str, int | None, str]:
         raise typer.BadParameter(f"{number!r} is no port: 1 to 65535", param_hint=hint)
     protocol = protocol.lower() if slash else PROTOCOLS[0]
     if protocol not in PROTOCOLS:
-        raise typer.BadParameter(f"{protocol!r} is no protocol: tcp or udp", param_hint=hint)
+        raise typer.BadParameter(f"{protocol!r} is no protocol: tcp, udp or sctp", param_hint=hint)
     return target, int(number), protocol
 
 

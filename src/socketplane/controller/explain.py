@@ -34,6 +34,7 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
         rule=found.rule,
         reason=found.reason,
         steps=list(found.steps),
+        would_deny=found.would_deny,
     )
 
 

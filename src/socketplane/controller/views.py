@@ -9,8 +9,9 @@ import orjson
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.reports import Reports
-from socketplane.model.spec import Policy
-from socketplane.model.types import Endpoint, Host, Lease, Network, Token, effective_labels
+from socketplane.model.selection import View, subjects_of
+from socketplane.model.spec import ClusterSpec, Policy
+from socketplane.model.types import Endpoint, Host, Lease, Network, Token
 
 
 class Views:
@@ -82,15 +83,17 @@ class Views:
 
     def policy(self, policy: Policy) -> wire.Policy:
         """Show a policy, and how many endpoints it selects."""
-        network = self._intent.network_of_name.get(policy.network)
-        members = self._intent.endpoints_of_network.get(network, {}) if network else {}
-        subject = policy.spec.subject
+        intent = self._intent
+        network = intent.network_of_name.get(policy.network)
+        view = View(intent.cluster.cluster, intent.networks, ())
+        places = intent.endpoints_of_network if isinstance(policy.spec, ClusterSpec) else [network] if network else []
+        members = [intent.endpoints[key] for place in places for key in intent.endpoints_of_network.get(place, ())]
         return wire.Policy(
             network=policy.network,
             name=policy.name,
             number=policy.number,
-            subjects=sum(subject.matches(effective_labels(self._intent.endpoints[key], policy.network)) for key in members),
-            network_exists=network is not None,
+            subjects=subjects_of(view, policy, members),
+            network_exists=network is not None or isinstance(policy.spec, ClusterSpec),
             document=orjson.loads(policy.document),
         )
 

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import overload
 
 from socketplane.model.spec import ClusterRule, ClusterSpec, Direction, PolicySpec, Rule
 
@@ -19,6 +20,18 @@ MAX_NUMBER = 2**20 - 1
 MAX_RULES = 2**12
 """Rules of one policy, both directions together: what fits a label."""
 ISOLATION = "isolation"
+
+
+@overload
+def numbered_rules(spec: PolicySpec) -> Iterator[tuple[Direction, int, Rule]]: ...
+
+
+@overload
+def numbered_rules(spec: ClusterSpec) -> Iterator[tuple[Direction, int, ClusterRule]]: ...
+
+
+@overload
+def numbered_rules(spec: PolicySpec | ClusterSpec) -> Iterator[tuple[Direction, int, Rule | ClusterRule]]: ...
 
 
 def numbered_rules(spec: PolicySpec | ClusterSpec) -> Iterator[tuple[Direction, int, Rule | ClusterRule]]:

@@ -62,7 +62,7 @@ async def get_explanation(
     src: str,
     dst: str,
     port: Annotated[int | None, Query(ge=1, le=65535)] = None,
-    protocol: Literal["tcp", "udp", "icmp"] = "tcp",
+    protocol: Literal["tcp", "udp", "sctp", "icmp"] = "tcp",
 ) -> wire.Explanation:
     """Tell whether a packet passes, and why."""
     return explain(ctx.active.store.committed, src, dst, port, protocol)

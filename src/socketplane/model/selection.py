@@ -1,0 +1,98 @@
+"""Whom the parts of a rule mean: members of networks, and addresses. For judges of policy; the compiler has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from socketplane.model.spec import Action, Block, ClusterSpec, Labels, Members, Peer, Policy, Port, Protocol
+from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels, network_labels
+
+Party = Endpoint | Host | IPv4Address
+"""An end: a container, a host's own stack, or any other address."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a verdict depends on, beside the two ends."""
+
+    cluster: Cluster
+    networks: Mapping[UUID, Network]
+    policies: Collection[Policy]
+
+
+def address_of(party: Party) -> IPv4Address:
+    """Return the address that a packet of this end carries."""
+    if isinstance(party, Endpoint):
+        return party.address
+    return party.gateway if isinstance(party, Host) else party
+
+
+def labels_of(view: View, endpoint: Endpoint) -> Labels:
+    """Return the labels by which selectors know an endpoint."""
+    network = view.networks.get(endpoint.network)
+    return effective_labels(endpoint, network.name if network else None)
+
+
+def is_on(view: View, members: Members, own: str, endpoint: Endpoint) -> bool:
+    """Return whether an endpoint is on a network that is meant; `own` names the network of the policy."""
+    network = view.networks.get(endpoint.network)
+    if network is None:
+        return False
+    return network.name == own if members.networks is None else members.networks.matches(network_labels(network))
+
+
+def is_member(view: View, members: Members, own: str, endpoint: Endpoint) -> bool:
+    """Return whether an endpoint is meant. One that is not known is not, whatever is asked of it."""
+    return endpoint.known and is_on(view, members, own, endpoint) and members.endpoints.matches(labels_of(view, endpoint))
+
+
+def in_block(cluster: Cluster, block: Block, address: IPv4Address) -> bool:
+    """Return whether an address is meant."""
+    if address not in block.cidr or any(address in excepted for excepted in block.excepts):
+        return False
+    return block.pool or address not in cluster.pool
+
+
+def has_peer(view: View, peers: Collection[Peer] | None, own: str, party: Party) -> bool:
+    """Return whether an end is one of a rule's peers."""
+    if peers is None:
+        return True
+    for peer in peers:
+        if isinstance(peer, Block):
+            if in_block(view.cluster, peer, address_of(party)):
+                return True
+        elif isinstance(party, Endpoint) and is_member(view, peer, own, party):
+            return True
+    return False
+
+
+def has_port(ports: Collection[Port] | None, protocol: Protocol | None, port: int | None) -> bool:
+    """Return whether a packet is of a rule's ports."""
+    return ports is None or any(wanted.includes(protocol, port) for wanted in ports)
+
+
+def subject_of(policy: Policy) -> Members:
+    """Return whom a policy is about, a NetworkPolicy as well as a ClusterNetworkPolicy."""
+    subject = policy.spec.subject
+    return subject if isinstance(subject, Members) else Members(subject)
+
+
+def subjects_of(view: View, policy: Policy, endpoints: Collection[Endpoint]) -> int:
+    """Return how many of these endpoints a policy selects."""
+    subject = subject_of(policy)
+    return sum(is_member(view, subject, policy.network, endpoint) for endpoint in endpoints)
+
+
+def cuts_off(view: View, policy: Policy, endpoint: Endpoint) -> bool:
+    """Return whether a policy might be about an endpoint, or deny it to others, if its labels were known."""
+    if is_on(view, subject_of(policy), policy.network, endpoint):
+        return True
+    return isinstance(policy.spec, ClusterSpec) and any(
+        isinstance(peer, Members) and is_on(view, peer, policy.network, endpoint)
+        for rule in (*policy.spec.ingress, *policy.spec.egress)
+        if rule.action is Action.DENY
+        for peer in rule.peers
+    )
