@@ -7,7 +7,8 @@ import json
 import pytest
 
 from socketplane.errors import InvalidInput, Unsupported
-from socketplane.model.documents import MAX_SIZE, parse_documents
+from socketplane.model.documents import parse_documents
+from socketplane.model.yamltext import MAX_SIZE
 
 ONE = """\
 apiVersion: networking.k8s.io/v1

@@ -133,7 +133,7 @@ def _read(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
 
 
 def _content(name: str, where: str) -> bytes:
-    from socketplane.model.documents import MAX_SIZE
+    from socketplane.model.yamltext import MAX_SIZE
 
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as stream:

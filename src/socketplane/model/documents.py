@@ -1,30 +1,20 @@
-"""Policy documents as text: YAML (so JSON too), several in one file. Bounded in size, depth and expansion.
-
-Kubernetes' own readers let the last of two equal keys win; here that is an error, as it hides a rule.
-"""
+"""Policy documents as text: YAML (so JSON too), several in one file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
 from socketplane.errors import InvalidInput, SocketPlaneError
 from socketplane.model.policy import ParsedPolicy, parse
-
-MAX_SIZE = 1 << 20
-MAX_NODES = 200_000
-"""Of one file, with what aliases stand for counted each time."""
-MAX_DEPTH = 40
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from socketplane.model.yamltext import construct, located, read_nodes
 
 
 def parse_documents(text: str | bytes, filename: str, *, network: str | None = None) -> list[ParsedPolicy]:
     """Read all documents of a file. Errors name the file, the document where there are several, line and field."""
-    content = _text(text, filename)
-    nodes = [node for node in _nodes(content, filename) if not _is_empty(node)]
+    nodes = read_nodes(text, filename)
     if not nodes:
         raise InvalidInput(f"{filename}: there is no document in it", remedy="write a NetworkPolicy (networking.k8s.io/v1)")
     policies = []
@@ -34,124 +24,19 @@ def parse_documents(text: str | bytes, filename: str, *, network: str | None = N
         try:
             policy = parse(_construct(node), network=network)
         except SocketPlaneError as error:
-            raise _located(error, where, node) from None
+            raise located(error, where, node) from None
         key = (policy.network, policy.name)
         if key in seen:
             message = f"policy {policy.network}/{policy.name} is already in {seen[key]}"
             twice = InvalidInput(message, field="metadata.name", remedy="give each its own name")
-            raise _located(twice, where, node)
+            raise located(twice, where, node)
         seen[key] = where
         policies.append(policy)
     return policies
 
 
-def _text(text: str | bytes, filename: str) -> str:
-    if len(text) > MAX_SIZE:
-        raise InvalidInput(f"{filename}: is larger than {MAX_SIZE >> 20} MiB", remedy="split it into several files")
-    if isinstance(text, str):
-        return text
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{filename}: is not UTF-8 text (byte {error.start})") from None
-
-
-def _nodes(content: str, filename: str) -> Iterator[yaml.Node]:
-    """Yield each document's node, checked: what they stand for is of bounded size, and no key is there twice."""
-    left = MAX_NODES
-    try:
-        _check_depth(content, filename)
-        for node in yaml.compose_all(content, Loader=_Loader):
-            left = _check(node, left, filename)
-            yield node
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-        raise InvalidInput(f"{filename}{line}: {problem}", remedy="check the indentation and quotes there") from None
-
-
-def _check_depth(content: str, filename: str) -> None:
-    """Refuse deep nesting before anything recurses into it: composing overruns the C stack."""
-    depth = 0
-    for event in yaml.parse(content, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                _refuse(filename, event, f"is nested more than {MAX_DEPTH} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _check(root: yaml.Node, left: int, filename: str) -> int:
-    """Return how many values are left to be counted after this document's."""
-    stack = [(root, 1)]
-    while stack:
-        node, depth = stack.pop()
-        left -= 1
-        if left < 0:
-            _refuse(filename, node, f"stands for more than {MAX_NODES} values")
-        if depth > MAX_DEPTH:
-            _refuse(filename, node, f"is nested more than {MAX_DEPTH} deep")
-        if isinstance(node, yaml.SequenceNode):
-            stack.extend((child, depth + 1) for child in node.value)
-        elif isinstance(node, yaml.MappingNode):
-            keys: set[tuple[str, str]] = set()
-            for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    if (key.tag, key.value) in keys:
-                        _refuse(filename, key, f"{key.value[:60]!r} is there twice")
-                    keys.add((key.tag, key.value))
-                stack += [(key, depth + 1), (value, depth + 1)]
-    return left
-
-
-def _refuse(filename: str, node: yaml.Node | yaml.Event, problem: str) -> NoReturn:
-    raise InvalidInput(_at(filename, node, problem))
-
-
-def _is_empty(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
-
-
 def _construct(node: yaml.Node) -> Mapping[str, Any]:
-    try:
-        value: Any = yaml.constructor.SafeConstructor().construct_document(node)
-    except (yaml.YAMLError, ValueError, OverflowError) as error:
-        problem = getattr(error, "problem", None) or str(error)
-        raise InvalidInput(problem) from None
+    value = construct(node)
     if not isinstance(value, Mapping):
         raise InvalidInput("a document has to be a mapping", remedy="start it with apiVersion: networking.k8s.io/v1")
     return value
-
-
-def _located(error: SocketPlaneError, where: str, root: yaml.Node) -> SocketPlaneError:
-    node = _find(root, error.field or "")
-    return type(error)(_at(where, node, error.message), field=error.field, remedy=error.remedy)
-
-
-def _at(where: str, node: yaml.Node | yaml.Event, message: str) -> str:
-    return f"{where}, line {_line(node)}: {message}"
-
-
-def _line(node: yaml.Node | yaml.Event) -> int:
-    return node.start_mark.line + 1 if node.start_mark else 1
-
-
-def _find(node: yaml.Node, path: str) -> yaml.Node:
-    """Return the node at a field's path, or the nearest one above it."""
-    for part in path.replace("[", ".[").split("."):
-        child = _child(node, part)
-        if child is None:
-            return node
-        node = child
-    return node
-
-
-def _child(node: yaml.Node, part: str) -> yaml.Node | None:
-    if isinstance(node, yaml.SequenceNode) and part[1:-1].isdecimal() and int(part[1:-1]) < len(node.value):
-        found: yaml.Node = node.value[int(part[1:-1])]
-        return found
-    if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == part), None)
-    return None
