@@ -69,7 +69,7 @@ def test_errors_name_file_document_line_and_field(cli: Cli, controller: Controll
         (b"a: [", "line"),
         (b"[]", "mapping"),
         (b"# " + b"x" * (10 << 20), "larger than"),
-        (document("x", spec="{podSelector: {matchExpressions: []}}").encode(), "matchExpressions"),
+        (document("x", spec="{podSelector: {matchExpressions: [{key: a}]}}").encode(), "matchExpressions"),
     ],
 )
 def test_bad_files_are_refused_here(cli: Cli, controller: Controller, tmp_path: Path, content: bytes, part: str) -> None:

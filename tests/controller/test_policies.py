@@ -51,9 +51,9 @@ async def test_a_policy_outlives_its_network(world):
 async def test_all_or_nothing_and_the_field_is_named(world):
     for bad, kind, message in (
         (
-            policy("q", {}, [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+            policy("q", {}, [{"ports": [{"port": "http"}]}]),
             Unsupported,
-            r"documents\[1\].spec.ingress\[0\].from\[0\].ipBlock",
+            r"documents\[1\].spec.ingress\[0\].ports\[0\].port",
         ),
         (policy("q", {}, [{"prots": []}]), InvalidInput, r"documents\[1\].spec.ingress\[0\].*prots"),
         ({}, InvalidInput, r"documents\[1\]: the document is empty"),

@@ -109,5 +109,5 @@ def test_an_error_names_document_line_and_field(old: str, new: str, where: str, 
 def test_the_kind_of_error_is_kept() -> None:
     with pytest.raises(Unsupported) as caught:
         parse_documents(ONE.replace("port: 8080", "port: http"), "p.yaml")
-    assert caught.value.message.startswith("p.yaml, line 14: named ports")
+    assert caught.value.message.startswith("p.yaml, line 14: Docker's images do not name ports")
     assert caught.value.remedy == "write the number"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
 from socketplane.errors import InvalidInput, Unsupported
@@ -28,9 +29,14 @@ def _shorten(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """Return a remedy for a name that isn't known."""
-    found = get_close_matches(name, known, n=1, cutoff=0.6)
+def nearest(name: str, known: Collection[str], others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return a remedy for a name that isn't known. `others` are names that people know from elsewhere, and ours."""
+    for ours in known:
+        if ours.casefold() == name.casefold():
+            return f"did you mean {ours}?"
+    if name.casefold() in others:
+        return f"did you mean {others[name.casefold()]}?"
+    found = get_close_matches(name[:100], known, n=1, cutoff=0.6)
     return f"did you mean {found[0]}?" if found else f"known here: {', '.join(sorted(known))}"
 
 
@@ -63,14 +69,17 @@ class Fields:
         """Return whether a field that was not taken yet is there, empty or not."""
         return name in self._left
 
+    def required(self, name: str, remedy: str) -> Any:
+        """Return a field's value; refused where it is absent or empty."""
+        value = self.take(name)
+        if value is None:
+            raise InvalidInput("is missing", field=self.at(name), remedy=remedy)
+        return value
+
     def items(self, name: str) -> Iterator[tuple[Any, str]] | None:
         """Return a list's elements with their paths; None where the list is absent."""
-        value, path = self.take(name), self.at(name)
-        if value is None:
-            return None
-        if not isinstance(value, list | tuple):
-            raise InvalidInput(f"has to be a list, not {kind_of(value)}", field=path, remedy="write its elements with -")
-        return ((element, f"{path}[{number}]") for number, element in enumerate(value))
+        value = self.take(name)
+        return None if value is None else elements(value, self.at(name))
 
     def refuse(self, **unsupported: str) -> None:
         """Refuse fields that the standard has and this version doesn't, each with a remedy."""
@@ -83,6 +92,13 @@ class Fields:
         """Refuse whatever was not taken."""
         for name in self._left:
             raise InvalidInput("unknown field", field=self.at(name), remedy=nearest(name, self._known))
+
+
+def elements(value: object, path: str) -> Iterator[tuple[Any, str]]:
+    """Return a list's elements with their paths."""
+    if not isinstance(value, list | tuple):
+        raise InvalidInput(f"has to be a list, not {kind_of(value)}", field=path, remedy="write its elements with -")
+    return ((element, f"{path}[{index}]") for index, element in enumerate(value))
 
 
 def text(value: object, path: str, *, what: str = "text") -> str:
@@ -102,3 +118,20 @@ def texts(value: object, path: str) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise InvalidInput(f"has to be a mapping, not {kind_of(value)}", field=path)
     return {text(key, path, what="a mapping of text"): text(item, f"{path}[{key}]") for key, item in value.items()}
+
+
+def number(value: object, path: str, low: int, high: int) -> int:
+    """Return a whole number that has to lie within bounds."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidInput(f"has to be a number from {low} to {high}, not {kind_of(value)}", field=path)
+    return value
+
+
+def choice(
+    value: object, path: str, what: str, known: Collection[str], others: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return a text that has to be one of those known."""
+    name = text(value, path)
+    if name not in known:
+        raise InvalidInput(f"unknown {what} {_shorten(name)!r}", field=path, remedy=nearest(name, known, others))
+    return name

@@ -1,200 +1,174 @@
-"""Kubernetes' NetworkPolicy (networking.k8s.io/v1) as the form of our policies.
+"""Documents, one at a time: which kinds there are, what they have in common, and what each means.
 
-Pod = endpoint, namespace = network. Absent and empty lists mean what they mean there. What the standard knows and we
-don't yet is refused by name; what nobody knows is refused with the nearest known name. Nothing is ignored.
+Pod = endpoint, namespace = network. What a standard knows and this version doesn't is refused by name; what nobody
+knows is refused with the nearest known name. Nothing is ignored.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from socketplane.errors import InvalidInput, Unsupported
+from socketplane.model import cluster_policy, network_policy
 from socketplane.model.fields import Fields, kind_of, nearest, text, texts
-from socketplane.model.rules import MAX_RULES
-from socketplane.model.spec import Direction, Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
+from socketplane.model.spec import ClusterSpec, Policy, PolicySpec
 
-API_VERSION = "networking.k8s.io/v1"
-KIND = "NetworkPolicy"
+Spec = TypeVar("Spec")
 
-_NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
-_KINDS = {"AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy", "NetworkPolicyList", "List"}
-_METADATA_OF_SERVERS = [
+OUR_PREFIX = "socketplane.io/"
+ANNOTATIONS = (network_policy.MODE,)
+"""All that we know under our prefix; others there are refused, as a misspelt one would be without effect."""
+
+METADATA_OF_SERVERS = (
     *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName"),
     *("generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"),
-]
-_TYPES = {str(way).capitalize(): way for way in Direction}
+)
+_NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPolicy:
-    """What a document says. `document` is its canonical JSON, the network filled in."""
+    """What a document says. `network` is empty where its kind belongs to none.
+
+    `document` is its canonical JSON, the network filled in.
+    """
 
     network: str
     name: str
-    spec: PolicySpec
+    spec: PolicySpec | ClusterSpec
     document: str
+
+    @property
+    def title(self) -> str:
+        """Return NETWORK/NAME, or the name alone where it belongs to no network."""
+        return f"{self.network}/{self.name}" if self.network else self.name
 
     def numbered(self, number: int) -> Policy:
         """Return the policy under the number that the store gave it."""
         return Policy(self.network, self.name, number, self.spec, self.document)
 
 
-def parse(document: Mapping[str, Any], *, network: str | None = None) -> ParsedPolicy:
-    """Read one document; `network` stands in where `metadata.namespace` is absent."""
+Parsed = ParsedPolicy
+"""What `parse` returns; a kind that is no policy adds its own type here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Spec]):
+    """A kind of document: `read` makes its meaning of `spec` and the annotations, `parsed` joins that with the rest."""
+
+    api_version: str
+    namespaced: bool
+    """Whether it belongs to a network, which `metadata.namespace` names."""
+    read: Callable[[Any, Mapping[str, str]], Spec]
+    parsed: Callable[[str, str, Spec, str], Parsed]
+    """From network, name, meaning and canonical JSON."""
+
+
+KINDS: Mapping[str, Kind[Any]] = MappingProxyType(
+    {
+        "NetworkPolicy": Kind("networking.k8s.io/v1", True, network_policy.read, ParsedPolicy),
+        "ClusterNetworkPolicy": Kind("policy.networking.k8s.io/v1alpha2", False, cluster_policy.read, ParsedPolicy),
+    }
+)
+"""By the name in `kind`. To add one: its reader, its entry here, and its schema in `schemas`."""
+
+_CLUSTER = "ClusterNetworkPolicy (policy.networking.k8s.io/v1alpha2)"
+_REFUSED = {
+    "AdminNetworkPolicy": f"write a {_CLUSTER} with tier: Admin; Allow is Accept there, and ports are protocols",
+    "BaselineAdminNetworkPolicy": f"write a {_CLUSTER} with tier: Baseline and a priority; Allow is Accept there",
+    **dict.fromkeys(("List", *(f"{kind}List" for kind in KINDS)), "hand in its items one by one, or as a file"),
+}
+"""Kinds that people have, and what to do instead."""
+
+
+def parse(document: Mapping[str, Any], *, network: str | None = None) -> Parsed:
+    """Read one document; `network` stands in where the kind belongs to one and `metadata.namespace` is absent."""
     top = Fields(document, "")
     if not document:
-        raise InvalidInput("the document is empty", remedy=f"write a {KIND} ({API_VERSION})")
-    version, kind = top.take("apiVersion"), top.take("kind")
+        raise InvalidInput("the document is empty", remedy=f"write one of these kinds: {', '.join(KINDS)}")
+    version, name = top.take("apiVersion"), top.take("kind")
     metadata, spec = top.take("metadata"), top.take("spec")
-    _expect("apiVersion", version, API_VERSION)
-    _expect("kind", kind, KIND)
+    kind = _kind(name, version)
     top.refuse(status="remove it: it is the server's, not the author's")
     top.finish()
-    name, network, kept = _metadata(metadata, network)
-    meaning = _spec(spec)
-    canonical = {"apiVersion": API_VERSION, "kind": KIND, "metadata": kept, "spec": spec}
+    if spec is None:
+        raise InvalidInput("is missing", field="spec", remedy="say what the policy selects and allows")
+    head = _head(metadata, network, kind, name)
+    meaning = kind.read(spec, head.annotations)
+    canonical = {"apiVersion": kind.api_version, "kind": name, "metadata": head.kept, "spec": spec}
     encoded = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return ParsedPolicy(network, name, meaning, encoded)
+    return kind.parsed(head.network, head.name, meaning, encoded)
 
 
-def _expect(name: str, value: object, wanted: str) -> None:
-    if value == wanted:
-        return
-    if name == "kind" and value in _KINDS:
-        raise Unsupported(f"{value} is not supported in this version", field=name, remedy=f"write a {KIND}")
-    found = "missing" if value is None else kind_of(value)
-    raise InvalidInput(f"has to be {wanted}, is {found}", field=name, remedy=f"write {name}: {wanted}")
+def _kind(name: object, version: object) -> Kind[Any]:
+    if not isinstance(name, str):
+        found = "is missing" if name is None else f"has to be text, not {kind_of(name)}"
+        raise InvalidInput(found, field="kind", remedy=f"write one of {', '.join(KINDS)}")
+    if name in _REFUSED:
+        raise Unsupported(f"{name} is not supported", field="kind", remedy=_REFUSED[name])
+    if name not in KINDS:
+        raise InvalidInput(f"unknown kind {name[:60]!r}", field="kind", remedy=nearest(name, KINDS))
+    kind = KINDS[name]
+    if version != kind.api_version:
+        found = "is missing" if version is None else f"is {kind_of(version)}, which this release does not read"
+        raise InvalidInput(found, field="apiVersion", remedy=f"for a {name} write apiVersion: {kind.api_version}")
+    return kind
 
 
-def _metadata(value: object, network: str | None) -> tuple[str, str, dict[str, Any]]:
-    """Return the policy's name, its network, and the metadata to keep."""
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What `metadata` says, and what of it is kept."""
+
+    network: str
+    name: str
+    annotations: Mapping[str, str]
+    kept: Mapping[str, Any]
+
+
+def _head(value: object, network: str | None, kind: Kind[Any], kind_name: str) -> _Head:
     if value is None:
         raise InvalidInput("is missing", field="metadata", remedy="give the policy a name: metadata: {name: ...}")
     fields = Fields(value, "metadata")
-    name, namespace = fields.take("name"), fields.take("namespace")
+    given, namespace = fields.take("name"), fields.take("namespace")
     notes = {key: texts(fields.take(key), fields.at(key)) for key in ("labels", "annotations")}
-    fields.refuse(**dict.fromkeys(_METADATA_OF_SERVERS, "remove it: it is the server's, not the author's"))
+    fields.refuse(**dict.fromkeys(METADATA_OF_SERVERS, "remove it: it is the server's, not the author's"))
     fields.finish()
-    if name is None:
+    if given is None:
         raise InvalidInput("is missing", field="metadata.name", remedy="give the policy a name")
-    if namespace is None and network is None:
-        raise InvalidInput(
-            "is missing",
-            field="metadata.namespace",
-            remedy="name the network that the policy is for, here or with --network",
-        )
-    name = _matching(_NAME, name, "metadata.name")
-    network = _matching(_NETWORK, network if namespace is None else namespace, "metadata.namespace")
-    return name, network, {"name": name, "namespace": network, **{key: note for key, note in notes.items() if note}}
+    name = _match(given, "metadata.name", _NAME)
+    kept = {"name": name} | {key: found for key, found in notes.items() if found}
+    if kind.namespaced:
+        network = kept["namespace"] = _network(network if namespace is None else namespace)
+    elif namespace is not None:
+        remedy = f"remove it: a {kind_name} is for all networks, and selects some of them in its spec"
+        raise InvalidInput("belongs to no network", field="metadata.namespace", remedy=remedy)
+    _check_annotations(notes["annotations"])
+    return _Head(network if kind.namespaced and network else "", name, notes["annotations"], kept)
 
 
-def _matching(pattern: re.Pattern[str], value: object, path: str) -> str:
-    found = text(value, path)
-    if pattern.fullmatch(found):
-        return found
-    raise InvalidInput(
-        f"{found[:80]!r} can't be a name",
-        field=path,
-        remedy="use letters, digits, dots, dashes and underscores, the first a letter or digit",
-    )
-
-
-def _spec(value: object) -> PolicySpec:
+def _network(value: object) -> str:
     if value is None:
-        raise InvalidInput("is missing", field="spec", remedy="say what the policy selects and allows")
-    fields = Fields(value, "spec")
-    selector = fields.take("podSelector")
-    types = _types(fields)
-    rules = {
-        Direction.INGRESS: _rules(fields, "ingress", "from"),
-        Direction.EGRESS: _rules(fields, "egress", "to"),
-    }
-    fields.finish()
-    if selector is None:
-        remedy = "write podSelector: {} to select every container of the network"
-        raise InvalidInput("is missing", field="spec.podSelector", remedy=remedy)
-    subject = _selector(selector, "spec.podSelector")
-    if sum(map(len, rules.values())) > MAX_RULES:
-        raise InvalidInput(f"has more than {MAX_RULES} rules", field="spec", remedy="split it into several policies")
-    if types is None:
-        # As in Kubernetes: ingress always, egress only where there is at least one rule for it.
-        types = {Direction.INGRESS, *([Direction.EGRESS] if rules[Direction.EGRESS] else [])}
-    meaning = {way: found if way in types else None for way, found in rules.items()}
-    return PolicySpec(subject, meaning[Direction.INGRESS], meaning[Direction.EGRESS])
+        remedy = "name the network that the policy is for, here or with --network"
+        raise InvalidInput("is missing", field="metadata.namespace", remedy=remedy)
+    return _match(value, "metadata.namespace", _NETWORK)
 
 
-def _types(fields: Fields) -> set[Direction] | None:
-    """Return the directions that are named; None where none is."""
-    types: set[Direction] = set()
-    for value, path in fields.items("policyTypes") or ():
-        name = text(value, path)
-        if name not in _TYPES:
-            raise InvalidInput(f"unknown policy type {name[:60]!r}", field=path, remedy=nearest(name, _TYPES))
-        types.add(_TYPES[name])
-    return types or None
+def _check_annotations(annotations: Mapping[str, str]) -> None:
+    for key in annotations:
+        if key.startswith(OUR_PREFIX) and key not in ANNOTATIONS:
+            path = f"metadata.annotations[{key}]"
+            raise InvalidInput("unknown annotation", field=path, remedy=nearest(key, ANNOTATIONS))
 
 
-def _rules(fields: Fields, name: str, peers_name: str) -> tuple[Rule, ...]:
-    return tuple(_rule(value, path, peers_name) for value, path in fields.items(name) or ())
-
-
-def _rule(value: object, path: str, peers_name: str) -> Rule:
-    fields = Fields(value, path)
-    peers = tuple(_peer(peer, at) for peer, at in fields.items(peers_name) or ())
-    ports = tuple(_port(port, at) for port, at in fields.items("ports") or ())
-    fields.finish()
-    # Empty as well as absent is anyone, or anything.
-    return Rule(tuple(dict.fromkeys(peers)) or None, tuple(dict.fromkeys(ports)) or None)
-
-
-def _peer(value: object, path: str) -> Members:
-    fields = Fields(value, path)
-    selector = fields.take("podSelector")
-    fields.refuse(
-        namespaceSelector="only containers of the policy's own network can be peers yet",
-        ipBlock="addresses can't be peers yet",
-    )
-    fields.finish()
-    if selector is None:
-        raise InvalidInput("selects nobody", field=path, remedy="write podSelector: {} for every container of the network")
-    return Members(_selector(selector, f"{path}.podSelector"))
-
-
-def _selector(value: object, path: str) -> Selector:
-    fields = Fields(value, path)
-    labels = texts(fields.take("matchLabels"), fields.at("matchLabels"))
-    fields.refuse(matchExpressions="use matchLabels")
-    fields.finish()
-    if "" in labels:
-        raise InvalidInput("a label's key can't be empty", field=fields.at("matchLabels"))
-    return Selector.of(labels)
-
-
-def _port(value: object, path: str) -> Port:
-    fields = Fields(value, path)
-    name, number = fields.take("protocol"), fields.take("port")
-    fields.refuse(endPort="name each port")
-    fields.finish()
-    protocol = _protocol("TCP" if name is None else name, fields.at("protocol"))
-    if number is None:
-        return Port(protocol)
-    if isinstance(number, str):
-        raise Unsupported(
-            "named ports are not supported in this version", field=fields.at("port"), remedy="write the number"
-        )
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 65535:
-        raise InvalidInput(f"has to be a number from 1 to 65535, not {kind_of(number)}", field=fields.at("port"))
-    return Port(protocol, number)
-
-
-def _protocol(value: object, path: str) -> Protocol:
-    name = text(value, path)
-    known = {protocol.upper(): protocol for protocol in Protocol}
-    if name not in known:
-        raise InvalidInput(f"unknown protocol {name[:60]!r}", field=path, remedy=nearest(name, known))
-    return known[name]
+def _match(value: object, path: str, form: re.Pattern[str]) -> str:
+    found = text(value, path)
+    if not form.fullmatch(found):
+        remedy = "use letters, digits, dots, dashes and underscores, the first a letter or digit"
+        raise InvalidInput(f"{found[:80]!r} can't be a name", field=path, remedy=remedy)
+    return found
