@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socketplane.compile import Features, Intent, compile_all
-from socketplane.model.rules import ISOLATION
-from socketplane.model.spec import Policy, PolicySpec, Protocol, Rule, Selector
+from socketplane.model.rules import ISOLATION, drop_id, numbered_rules, rule_id
+from socketplane.model.spec import Action, ClusterRule, ClusterSpec, Direction, Policy, PolicySpec, Protocol, Rule, Selector
 from socketplane.model.types import Endpoint, Host, Network
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from support.acls import Acls, passes
-from support.intent import CLUSTER, address_of, rules, settled
+from support.intent import CLUSTER, address_of, host, policies, rules, settled
+from support.policies import accept, audited, block, deny, guard, on, views
 
 State = dict[tuple[str, object], Intent]
 packets = st.tuples(st.sampled_from([None, *Protocol]), st.sampled_from([53, 80, 443, 8080]))
@@ -106,3 +107,102 @@ def test_a_verdict_names_a_policy_that_exists_and_a_rule_of_it(state: State, pac
         else:
             assert found.rule in ("", ISOLATION, "unknown.ingress", "unknown.egress")
         assert found.steps[-1] == found.reason
+
+
+# Policies of all kinds
+
+Cluster = tuple[View, list[Endpoint]]
+OUTSIDE = [address_of(3), address_of(9), CLUSTER.pool.network_address + 1, CLUSTER.pool.broadcast_address - 1]
+
+
+def ends(cluster: Cluster) -> list[tuple[Party, Party]]:
+    _, endpoints = cluster
+    others: list[Party] = [*endpoints, host(1), host(2), *OUTSIDE]
+    found: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in others if a != b]
+    return found + [(host(n), b) for n in (1, 2) for b in endpoints]
+
+
+@given(views(), packets)
+def test_any_order_of_policies_gives_the_same_verdict(cluster: Cluster, packet: tuple[Protocol | None, int]) -> None:
+    view = cluster[0]
+    turned = replace(view, policies=list(reversed(list(view.policies))))
+    for source, destination in ends(cluster):
+        assert ask(view, source, destination, packet) == ask(turned, source, destination, packet)
+
+
+@given(views(), packets)
+def test_a_would_be_denial_is_what_enforcing_would_deny(cluster: Cluster, packet: tuple[Protocol | None, int]) -> None:
+    view = cluster[0]
+    enforced = replace(view, policies=[_enforced(policy) for policy in view.policies])
+    for source, destination in ends(cluster):
+        real, other = ask(view, source, destination, packet), ask(enforced, source, destination, packet)
+        expected = "a" + other.rule.removeprefix("d") if real.allow and not other.allow else ""
+        assert real.would_deny == expected
+
+
+def _enforced(policy: Policy) -> Policy:
+    audit = isinstance(policy.spec, PolicySpec) and policy.spec.audit
+    return replace(policy, spec=replace(policy.spec, audit=False)) if audit else policy
+
+
+@given(views(), policies(), packets)
+def test_a_policy_in_audit_mode_changes_no_verdict(
+    cluster: Cluster, more: Policy, packet: tuple[Protocol | None, int]
+) -> None:
+    view = cluster[0]
+    wider = replace(view, policies=[*view.policies, audited(replace(more, number=99))])
+    for source, destination in ends(cluster):
+        if all(end.known for end in (source, destination) if isinstance(end, Endpoint)):
+            assert ask(view, source, destination, packet).allow == ask(wider, source, destination, packet).allow
+
+
+@given(views(), packets)
+def test_an_admin_denial_of_all_leaves_only_hosts(cluster: Cluster, packet: tuple[Protocol | None, int]) -> None:
+    view = cluster[0]
+    closed = guard(
+        "closed", 99, on(), priority=-1, ingress=(deny(on()),), egress=(deny(on(), block("0.0.0.0/0", pool=True)),)
+    )
+    view = replace(view, policies=[*view.policies, closed])
+    for source, destination in ends(cluster):
+        assert isinstance(source, Host) or not ask(view, source, destination, packet).allow
+
+
+@given(views(), packets)
+def test_an_admin_accept_of_all_joins_whatever_has_a_way(cluster: Cluster, packet: tuple[Protocol | None, int]) -> None:
+    view, endpoints = cluster
+    opened = guard("open", 99, on(), priority=-1, ingress=(accept(on()),), egress=(accept(on()),))
+    view = replace(view, policies=[*view.policies, opened])
+    for source, destination in ((a, b) for a in endpoints for b in endpoints if a != b):
+        near = source.network == destination.network
+        internal = any(view.networks[end.network].internal for end in (source, destination))
+        expected = source.known and destination.known and (near or not internal)
+        assert ask(view, source, destination, packet).allow == expected
+
+
+@given(views(), packets)
+def test_the_rule_that_a_verdict_names_exists_and_can_decide_so(
+    cluster: Cluster, packet: tuple[Protocol | None, int]
+) -> None:
+    view = cluster[0]
+    for source, destination in ends(cluster):
+        found = ask(view, source, destination, packet)
+        assert found.steps[-1] == found.reason
+        if found.policy:
+            policy = next(policy for policy in view.policies if policy.title == found.policy)
+            assert found.rule in _deciding(policy, Direction(found.direction), found.allow)
+        else:
+            assert found.rule in ("", ISOLATION, "unknown.ingress", "unknown.egress")
+
+
+def _deciding(policy: Policy, direction: Direction, allow: bool) -> set[str]:
+    """Return the ids under which a policy can allow, or deny, in a direction."""
+    rules = [(index, rule) for way, index, rule in numbered_rules(policy.spec) if way is direction]
+    if isinstance(policy.spec, ClusterSpec):
+        action = Action.ACCEPT if allow else Action.DENY
+        return {
+            rule_id(policy.number, index)
+            for index, rule in rules
+            if isinstance(rule, ClusterRule) and rule.action is action
+        }
+    assert not policy.spec.audit
+    return {rule_id(policy.number, index) for index, _ in rules} if allow else {drop_id(policy.number, direction)}

@@ -8,7 +8,7 @@ from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.spec import Protocol
-from socketplane.model.types import Endpoint, Host
+from socketplane.model.types import Endpoint
 from socketplane.model.verdict import Party, View, name_of, verdict
 
 
@@ -73,7 +73,7 @@ def _candidates(intent: Intent, text: str, field: str) -> list[Party]:
         members = [intent.endpoints[key] for key in intent.endpoints_of_network.get(uuid, ())]
         found: list[Party] = [member for member in members if rest in (member.name, str(member.address))]
     elif (address := _address(text)) is not None:
-        return _at(intent, address)
+        return _at(intent, address, as_source=field == "src")
     else:
         found = [endpoint for endpoint in intent.endpoints.values() if _is_called(endpoint, text)]
         if not found and text in intent.hosts:
@@ -90,11 +90,16 @@ def _is_called(endpoint: Endpoint, text: str) -> bool:
     return len(text) >= 12 and endpoint.container.startswith(text)
 
 
-def _at(intent: Intent, address: IPv4Address) -> list[Party]:
-    """Return who has an address: a container, a host's own port or underlay address, or else the address itself."""
+def _at(intent: Intent, address: IPv4Address, *, as_source: bool) -> list[Party]:
+    """Return who has an address: a container, a host's own port, or else the address itself.
+
+    A host sends from its own port, but what is sent to its underlay address carries that one.
+    """
     found: list[Party] = [endpoint for endpoint in intent.endpoints.values() if endpoint.address == address]
-    hosts: list[Host] = [host for host in intent.hosts.values() if str(address) in (str(host.gateway), host.address)]
-    return [*found, *hosts] or [address]
+    found += [
+        host for host in intent.hosts.values() if address == host.gateway or (as_source and str(address) == host.address)
+    ]
+    return found or [address]
 
 
 def _address(text: str) -> IPv4Address | None:
