@@ -14,6 +14,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | PATCH /v1/hosts/{name}                   | admin  | `HostPatch` -> `Host` |
 | DELETE /v1/hosts/{name}?force=           | admin, the host itself | leave; refused (InUse) with endpoints unless forced |
 | PUT /v1/hosts/{name}/report              | the host | `HostReport`: health, every 10 s and at once on change |
+| POST /v1/hosts/{name}/denials            | the host | `DenialBatch`: packets that policy refused there |
 | GET /v1/networks, /v1/networks/{id|name} | all    | `Network` |
 | POST /v1/networks                        | admin, hosts | `NetworkCreate` -> `Network` |
 | PATCH /v1/networks/{id}                  | admin, origin host | `NetworkPatch` -> `Network` |
@@ -43,7 +44,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -277,6 +278,37 @@ class PolicyApplied(Wire):
     change: Literal["created", "configured", "unchanged"]
     network_exists: bool = True
     """False: it waits for a network of that name."""
+
+
+class DenialReport(Wire):
+    """Packets of one kind that a rule refused on a host, or would have refused (a policy in audit mode)."""
+
+    rule: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]{1,40}$")]
+    """Id of the rule, as drop logs carry it and `explain` names it."""
+    source: IPv4Address
+    destination: IPv4Address
+    protocol: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")]
+    port: Annotated[int | None, Field(ge=0, le=65535)] = None
+    """Of the destination; None where the protocol has none."""
+    count: Annotated[int, Field(ge=1, le=10**12)] = 1
+    """Packets that were logged: of a busy rule some are not (the logs' rate is bounded)."""
+    first: FiniteFloat
+    """Seconds since the epoch, by the host's clock; `last` likewise."""
+    last: FiniteFloat
+
+
+class DenialBatch(Wire):
+    """What a host saw since its last batch."""
+
+    request: Annotated[str, StringConstraints(max_length=64)] = ""
+    """Id made by the agent: the same twice means once."""
+    items: Annotated[list[DenialReport], Field(max_length=500)]
+
+
+class Denial(DenialReport):
+    """What a host saw, as the controller remembers it."""
+
+    host: str
 
 
 class Explanation(Wire):

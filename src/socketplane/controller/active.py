@@ -13,6 +13,7 @@ import structlog
 
 from socketplane import wire
 from socketplane.compile import Compiler, Features
+from socketplane.controller.denials import Denials
 from socketplane.controller.hub import Hub
 from socketplane.controller.plans import leases, networks
 from socketplane.controller.reconciler import Reconciler
@@ -40,6 +41,7 @@ class Active:
     writer: Writer
     reconciler: Reconciler
     reports: Reports
+    denials: Denials
     hub: Hub
     views: Views
     clock: Callable[[], float]
@@ -65,6 +67,7 @@ class Active:
                 case Host(name=name):
                     if change.new is None:
                         self.reports.forget(name)
+                        self.denials.forget(name)
                         self._publish(wire.Change(type="delete", kind="host", id=name))
                     else:
                         self.publish_host(name)
@@ -149,7 +152,7 @@ async def begin(
             reports, hub = Reports(clock()), Hub()
             views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
             writer = Writer(intent, store, store.fence, clock=clock, durable=durable)
-            active = Active(store, writer, reconciler, reports, hub, views, clock)
+            active = Active(store, writer, reconciler, reports, Denials(), hub, views, clock)
             store.listen(active.publish)
             try:
                 yield active

@@ -104,6 +104,14 @@ async def put_report(name: str, body: Annotated[wire.HostReport, body_as(wire.Ho
         ctx.active.publish_host(name)
 
 
+@router.post("/hosts/{name}/denials", status_code=204, openapi_extra=body_is(wire.DenialBatch))
+async def put_denials(name: str, body: Annotated[wire.DenialBatch, body_as(wire.DenialBatch)], ctx: Ctx) -> None:
+    """Take in what policy refused on a host."""
+    if ctx.host.name != name:
+        raise Forbidden("a host may report only of itself", field="host")
+    ctx.active.denials.put(name, body)
+
+
 @router.get("/tokens")
 async def list_tokens(ctx: Ctx) -> Items[wire.Token]:
     """List the tokens, without their secrets."""

@@ -62,6 +62,10 @@ def _counters(active: Active) -> Iterable[Metric]:
         ("northbound_repairs", "Passes that found rows of ours changed by others.", active.reconciler.repairs),
     ):
         yield CounterMetricFamily(f"socketplane_{name}", text, value=value)
+    denied = CounterMetricFamily("socketplane_denied_packets", "Packets that were logged as refused.", labels=("rule",))
+    for rule, count in active.denials.by_rule.items():
+        denied.add_metric((rule,), count)
+    yield denied
 
 
 class Metrics:

@@ -29,6 +29,7 @@ DELETE /v1/endpoints/{endpoint}                HOST
 POST   /v1/endpoints                           HOST
 DELETE /v1/networks/{network}/leases/{address} HOST
 PUT    /v1/hosts/{name}/report                 HOST
+POST   /v1/hosts/{name}/denials                HOST
 GET    /v1/endpoints                           MEMBER
 GET    /v1/endpoints/{endpoint}                MEMBER
 GET    /v1/networks                            MEMBER
