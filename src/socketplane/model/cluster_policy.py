@@ -73,7 +73,7 @@ def _members(value: object, path: str) -> Members:
 def _one(fields: Fields, names: tuple[str, ...]) -> tuple[str, Any]:
     """Return the one field that is there, of those of which exactly one has to be, and its value."""
     found = {name: value for name in names if (value := fields.take(name)) is not None}
-    fields.finish()
+    fields.finish(podSelector="pods", namespaceSelector="namespaces", ipBlock="networks")
     if len(found) != 1:
         problem = f"has {' and '.join(found)}" if found else "is empty"
         raise InvalidInput(f"{problem}, and needs exactly one of {', '.join(names)}", field=fields.path)
@@ -94,7 +94,8 @@ def _selected(name: str, value: object, path: str) -> Members:
 def _rules(fields: Fields, direction: Direction) -> Iterator[ClusterRule]:
     path = fields.at(direction)
     remedy = "split it into several policies of neighbouring priorities"
-    items = _bounded(fields.take(direction) or (), path, 0, MAX_RULES, remedy)
+    found = fields.take(direction)
+    items = [] if found is None else _bounded(found, path, 0, MAX_RULES, remedy)
     return (_rule(value, at, direction) for value, at in items)
 
 
@@ -111,7 +112,7 @@ def _rule(value: object, path: str, direction: Direction) -> ClusterRule:
     action = fields.required("action", f"write one of {', '.join(ACTIONS)}")
     peers = fields.required(_PEERS[direction], "name who is meant; [{namespaces: {}}] means all networks")
     protocols = fields.take("protocols")
-    fields.finish()
+    fields.finish(ports="protocols")
     return ClusterRule(
         Action(choice(action, fields.at("action"), "action", ACTIONS, _ACTIONS_ELSEWHERE)),
         _peers(peers, fields.at(_PEERS[direction]), direction),

@@ -88,10 +88,11 @@ class Fields:
             if name in self._left:
                 raise Unsupported("is not supported in this version", field=self.at(name), remedy=remedy or None)
 
-    def finish(self) -> None:
-        """Refuse whatever was not taken."""
+    def finish(self, **others: str) -> None:
+        """Refuse whatever was not taken. `others` are fields that people know from elsewhere, and what they are here."""
         for name in self._left:
-            raise InvalidInput("unknown field", field=self.at(name), remedy=nearest(name, self._known))
+            remedy = f"did you mean {others[name]}?" if name in others else nearest(name, self._known)
+            raise InvalidInput("unknown field", field=self.at(name), remedy=remedy)
 
 
 def elements(value: object, path: str) -> Iterator[tuple[Any, str]]:

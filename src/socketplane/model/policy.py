@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -43,6 +43,8 @@ class ParsedPolicy:
     name: str
     spec: PolicySpec | ClusterSpec
     document: str
+    left_out: tuple[str, ...] = field(compare=False, default=())
+    """Fields that a server wrote, and that were left out of a list's item (see `lists`)."""
 
     @property
     def title(self) -> str:
@@ -137,6 +139,7 @@ def _head(value: object, network: str | None, kind: Kind[Any], kind_name: str) -
     fields = Fields(value, "metadata")
     given, namespace = fields.take("name"), fields.take("namespace")
     notes = {key: texts(fields.take(key), fields.at(key)) for key in ("labels", "annotations")}
+    fields.refuse(deletionTimestamp="leave this policy out: it is being deleted where it comes from")
     fields.refuse(**dict.fromkeys(METADATA_OF_SERVERS, "remove it: it is the server's, not the author's"))
     fields.finish()
     if given is None:

@@ -5,6 +5,7 @@ Other readers let the last of two equal keys win; here that is an error, as it h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -16,6 +17,9 @@ MAX_SIZE = 1 << 20
 MAX_NODES = 200_000
 """Of one file, with what aliases stand for counted each time."""
 MAX_DEPTH = 40
+
+_PARTS = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
+"""Of a field's path: names, and what is in brackets (numbers, and keys that may have dots)."""
 
 Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -42,7 +46,7 @@ def is_empty(node: yaml.Node) -> bool:
 
 def located(error: SocketPlaneError, where: str, root: yaml.Node) -> SocketPlaneError:
     """Return an error in a document's field with the file (`where`) and the field's line."""
-    node = find(root, error.field or "")
+    node, _ = _walk(root, error.field or "")
     return type(error)(_at(where, node, error.message), field=error.field, remedy=error.remedy)
 
 
@@ -53,12 +57,18 @@ def line_of(node: yaml.Node | yaml.Event) -> int:
 
 def find(node: yaml.Node, path: str) -> yaml.Node:
     """Return the node at a field's path, or the nearest one above it."""
-    for part in path.replace("[", ".[").split("."):
-        child = _child(node, part)
+    return _walk(node, path)[1]
+
+
+def _walk(root: yaml.Node, path: str) -> tuple[yaml.Node, yaml.Node]:
+    """Return where a field begins (its key, in a mapping) and its value, or the same of the nearest one above it."""
+    found = (root, root)
+    for part in _PARTS.findall(path):
+        child = _child(found[1], part)
         if child is None:
-            return node
-        node = child
-    return node
+            break
+        found = child
+    return found
 
 
 def _text(text: str | bytes, filename: str) -> str:
@@ -130,10 +140,11 @@ def _at(where: str, node: yaml.Node | yaml.Event, message: str) -> str:
     return f"{where}, line {line_of(node)}: {message}"
 
 
-def _child(node: yaml.Node, part: str) -> yaml.Node | None:
-    if isinstance(node, yaml.SequenceNode) and part[1:-1].isdecimal() and int(part[1:-1]) < len(node.value):
-        found: yaml.Node = node.value[int(part[1:-1])]
-        return found
+def _child(node: yaml.Node, part: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return a field's key and value; of a list's element, twice the element."""
+    name = part.strip("[]")
+    if isinstance(node, yaml.SequenceNode) and name.isdecimal() and int(name) < len(node.value):
+        return node.value[int(name)], node.value[int(name)]
     if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == part), None)
+        return next(((key, value) for key, value in node.value if key.value == name), None)
     return None
