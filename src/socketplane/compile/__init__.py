@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from socketplane.compile.compiler import Compiler, Intent, compile_all
 from socketplane.compile.features import Features
+from socketplane.compile.limits import unsupported
 from socketplane.compile.operations import Actual, operations
 from socketplane.compile.rows import OWNER, TABLES, UNIT, Desired, Difference, Edge, Output, Row, RowKey
 
@@ -23,4 +24,5 @@ __all__ = [
     "RowKey",
     "compile_all",
     "operations",
+    "unsupported",
 ]

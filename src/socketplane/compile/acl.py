@@ -1,51 +1,89 @@
-"""ACLs: priority bands, rule ids, and what each kind of rule becomes.
+"""ACLs: bands, and the columns of each kind.
 
-Conntrack decides about replies, so an ACL only ever judges the first packet's direction. One set on one field per
-ACL: anything richer makes ovn-controller recompute all of its flows when the set changes.
+Conntrack decides about replies, so an ACL only ever judges the first packet's direction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from socketplane.compile import names
 from socketplane.compile.rows import Output, Value
-from socketplane.model.rules import drop_id, label_of, numbered_rules, rule_id
-from socketplane.model.spec import Direction, Policy, Port, Protocol, Rule, Selector
+from socketplane.model.spec import Direction, Tier
 
-# Bands, from the strongest: see docs/northbound.md. Gaps are for what comes.
-UNKNOWN_DROP = 30000
-OWN_HOST_ALLOW = 20000
-POLICY_ALLOW = 11000
-POLICY_DROP = 10000
-BASE_ALLOW = 1100
-BASE_DROP = 1000
+
+class Band(NamedTuple):
+    """Where an ACL stands: the first that matches decides. Tiers where the server has them, else priorities do."""
+
+    tier: int
+    priority: int
+
+
+# From the strongest: see docs/northbound.md. Gaps are for what comes.
+UNKNOWN_DROP = Band(0, 30000)
+OWN_HOST_ALLOW = Band(0, 20000)
+POLICY_ALLOW = Band(1, 11000)
+POLICY_DROP = Band(1, 10000)
+AUDIT_ISOLATION = Band(1, 9200)
+AUDIT_ALLOW = Band(1, 9100)
+AUDIT_DENY = Band(1, 9000)
+BASE_ALLOW = Band(3, 1100)
+BASE_DROP = Band(3, 1000)
+
+RULES_EACH = 25
+"""Rules of a ClusterNetworkPolicy in one direction, and so the priorities that it gets."""
+CLUSTER_BANDS: Mapping[Tier, tuple[Band, int]] = {Tier.ADMIN: (Band(0, 19999), 320), Tier.BASELINE: (Band(2, 8999), 280)}
+"""Of the tiers of ClusterNetworkPolicies: where the first rule of the first policy stands, and how many policies fit."""
 
 Stage = Literal["from-lport", "to-lport"]
 STAGES: dict[Direction, Stage] = {Direction.EGRESS: "from-lport", Direction.INGRESS: "to-lport"}
 
 
-def subject(direction: Direction, group: str) -> str:
-    """Return the match for packets whose end of that direction is in the port group."""
-    return f"{'inport' if direction is Direction.EGRESS else 'outport'} == @{group}"
-
-
-def allow(direction: Direction, priority: int, match: str, *, name: str, label: int = 0) -> dict[str, Value]:
+def allow(direction: Direction, band: Band, match: str, *, name: str, label: int = 0) -> dict[str, Value]:
     """Return an ACL that lets connections through, replies and related ICMP included."""
-    return _acl(direction, priority, match, "allow-related", name=name, label=label)
+    return _acl(direction, band, match, "allow-related", name=name, label=label)
 
 
-def drop(direction: Direction, priority: int, match: str, *, name: str, meter: str = names.METER) -> dict[str, Value]:
+def drop(direction: Direction, band: Band, match: str, *, name: str, meter: str = names.METER) -> dict[str, Value]:
     """Return an ACL that drops and logs."""
-    return {**_acl(direction, priority, match, "drop", name=name), "log": True, "severity": "info", "meter": meter}
+    return logged(_acl(direction, band, match, "drop", name=name), meter)
 
 
-def _acl(direction: Direction, priority: int, match: str, action: str, *, name: str, label: int = 0) -> dict[str, Value]:
+def pass_on(direction: Direction, band: Band, match: str, *, name: str) -> dict[str, Value]:
+    """Return an ACL that leaves the decision to the next tier; only for servers that have tiers."""
+    return _acl(direction, band, match, "pass", name=name)
+
+
+def logged(columns: dict[str, Value], meter: str = names.METER) -> dict[str, Value]:
+    """Return the ACL so that it logs what it matches."""
+    return {**columns, "log": True, "severity": "info", "meter": meter}
+
+
+def cluster_band(tier: Tier, rank: int, place: int) -> Band | None:
+    """Return the band of a ClusterNetworkPolicy's rule: of the policy's rank in its tier and the rule's place, from 0.
+
+    None where there is no room; `limits` refuses that before.
+    """
+    first, fit = CLUSTER_BANDS[tier]
+    if rank >= fit or place >= RULES_EACH:
+        return None
+    return Band(first.tier, first.priority - rank * RULES_EACH - place)
+
+
+def add(output: Output, group: UUID, key: str, columns: dict[str, Value], notes: Mapping[str, str] | None = None) -> None:
+    """Add an ACL to a port group."""
+    if not output.features.acl_tier:
+        del columns["tier"]
+    output.edge("Port_Group", group, "acls", output.row("ACL", key, columns, notes))
+
+
+def _acl(direction: Direction, band: Band, match: str, action: str, *, name: str, label: int = 0) -> dict[str, Value]:
     return {
         "name": name,
-        "priority": priority,
+        "tier": band.tier,
+        "priority": band.priority,
         "direction": STAGES[direction],
         "match": match,
         "action": action,
@@ -55,55 +93,3 @@ def _acl(direction: Direction, priority: int, match: str, action: str, *, name: 
         "severity": None,
         "label": label,
     }
-
-
-def policy_acls(output: Output, policy: Policy, network: UUID, group: UUID) -> None:
-    """Add the allowing ACLs of a policy on one network to the port group of its subject."""
-    target = names.segment_group(network, policy.spec.subject)
-    for direction, index, rule in numbered_rules(policy.spec):
-        rule_name = rule_id(policy.number, index)
-        for part, match in _matches(direction, rule, network):
-            columns = allow(
-                direction,
-                POLICY_ALLOW,
-                f"{subject(direction, target)} && {match}",
-                name=rule_name,
-                label=label_of(policy.number, index),
-            )
-            key = f"{network}/{policy.name}/{index}/{direction}/{part}"
-            acl = output.row("ACL", f"policy/{key}", columns, {"policy": f"{policy.network}/{policy.name}"})
-            output.edge("Port_Group", group, "acls", acl)
-
-
-def _matches(direction: Direction, rule: Rule, network: UUID) -> Iterator[tuple[str, str]]:
-    """Yield one match for every peer and protocol of a rule, with what names it within the rule."""
-    field = "ip4.dst" if direction is Direction.EGRESS else "ip4.src"
-    peers = [("*", "ip4")]
-    if rule.peers is not None:
-        groups = [names.segment_group(network, selector) for selector in sorted({peer.endpoints for peer in rule.peers})]
-        peers = [(group, f"{field} == ${group}_ip4") for group in groups]
-    for peer_name, peer in peers:
-        for port_name, ports in _port_matches(rule.ports):
-            yield f"{peer_name}/{port_name}", f"{peer} && {ports}" if ports else peer
-
-
-def _port_matches(ports: tuple[Port, ...] | None) -> Iterator[tuple[str, str]]:
-    """Yield one match per protocol, its ports merged."""
-    if ports is None:
-        yield "*", ""
-        return
-    for protocol in Protocol:
-        wanted = {port.port for port in ports if port.protocol is protocol}
-        numbers = sorted(number for number in wanted if number is not None)
-        if None in wanted:
-            yield protocol, str(protocol)
-        elif len(numbers) == 1:
-            yield protocol, f"{protocol}.dst == {numbers[0]}"
-        elif numbers:
-            yield protocol, f"{protocol}.dst == {{{', '.join(map(str, numbers))}}}"
-
-
-def isolation_drop(direction: Direction, network: UUID, selector: Selector, number: int) -> dict[str, Value]:
-    """Return the ACL that drops what no rule allows; `number` is the lowest of the policies that isolate."""
-    match = f"{subject(direction, names.segment_group(network, selector))} && ip"
-    return drop(direction, POLICY_DROP, match, name=drop_id(number, direction))

@@ -6,20 +6,18 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 from uuid import UUID
 
-from socketplane.compile import acl, names
+from socketplane.compile.audit import Audit
 from socketplane.compile.features import Features
-from socketplane.compile.hosts import compile_host
 from socketplane.compile.index import Index
-from socketplane.compile.port import compile_endpoint
-from socketplane.compile.router import compile_cluster
-from socketplane.compile.rows import Desired, Difference, Output, identity
-from socketplane.compile.segment import PolicyKey, Segment, Segments, compile_segment
-from socketplane.compile.switch import compile_network
-from socketplane.model.spec import Direction, Policy, PolicySpec, Selector
-from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels
+from socketplane.compile.ranks import Ranks
+from socketplane.compile.rows import Desired, Difference, Output
+from socketplane.compile.segment import PolicyKey, Segment, SegmentKey, Segments, isolation_of, segments_of, subject_of
+from socketplane.compile.units import Context, Unit, compile_unit
+from socketplane.compile.unknown import Cuts
+from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Tier
+from socketplane.model.types import Cluster, Endpoint, Host, Network, network_labels
 
 Intent = Host | Network | Endpoint | Policy
-Unit = tuple[str, Any]
 
 
 class Compiler:
@@ -35,30 +33,28 @@ class Compiler:
         self.desired = Desired(owner=str(cluster.id))
         self.index = Index()
         self._segments = Segments(cluster.id)
+        self._ranks = Ranks()
+        self._cuts = Cuts()
         self._outputs: dict[Unit, Output] = {}
         self._dirty: dict[Unit, None] = {("cluster", ""): None}
 
     def put(self, thing: Intent) -> None:
         """Take in a value, new or changed. The same again costs nothing."""
-        if isinstance(thing, Endpoint):
-            self._replace_endpoint(thing.id, thing)
-        elif isinstance(thing, Network):
-            self._replace_network(thing.id, thing)
-        elif isinstance(thing, Policy):
-            self._replace_policy((thing.network, thing.name), thing)
-        else:
-            self._replace_host(thing.name, thing)
+        self._replace(thing, thing)
 
     def remove(self, thing: Intent) -> None:
         """Forget the value of that identity; one that is not there is no error."""
+        self._replace(thing, None)
+
+    def _replace(self, thing: Intent, new: Any) -> None:
         if isinstance(thing, Endpoint):
-            self._replace_endpoint(thing.id, None)
+            self._replace_endpoint(thing.id, new)
         elif isinstance(thing, Network):
-            self._replace_network(thing.id, None)
+            self._replace_network(thing.id, new)
         elif isinstance(thing, Policy):
-            self._replace_policy((thing.network, thing.name), None)
+            self._replace_policy((thing.network, thing.name), new)
         else:
-            self._replace_host(thing.name, None)
+            self._replace_host(thing.name, new)
 
     def flush(self) -> Difference:
         """Compile what was affected since the last flush; return what changed.
@@ -68,8 +64,10 @@ class Compiler:
         """
         difference = Difference(owner=self.desired.owner)
         dirty, self._dirty = self._dirty, {}
+        audit = Audit(tiers=self.features.acl_tier, baseline=self._ranks.any_of(Tier.BASELINE))
+        context = Context(self.cluster, self.features, self.index, self._segments, self._ranks, self._cuts, audit)
         for unit in dirty:
-            output = self._compile(unit)
+            output = compile_unit(context, unit)
             self._note(difference, self._outputs.get(unit), output)
             if output.rows or output.edges:
                 self._outputs[unit] = output
@@ -124,7 +122,7 @@ class Compiler:
         if old == network:
             return
         self._mark("network", [key])
-        if old is not None and network is not None and old.name == network.name:
+        if _policies_see(old) == _policies_see(network):
             self.index.put_network(network, old)
             return
         self._mark("endpoint", self.index.endpoints_by_network.get(key, ()))
@@ -139,116 +137,87 @@ class Compiler:
         if old == policy:
             return
         networks = [network.id for network in self.index.networks_named(key[0])]
-        for network in networks:
+        for network in networks if key[0] else [None]:
             self._use(network, old, policy)
         self.index.put_policy(policy, old)
         self._mark("policy", [key])
         self._mark("network", networks)
+        if not key[0]:
+            self._replace_cluster_policy(old, policy)
+
+    def _replace_cluster_policy(self, old: Policy | None, policy: Policy | None) -> None:
+        """Note a ClusterNetworkPolicy's place in its tier, and the networks whose unknown endpoints it cuts off."""
+        had_baseline = self._ranks.any_of(Tier.BASELINE)
+        if old is not None and isinstance(old.spec, ClusterSpec):
+            self._mark("policy", self._ranks.remove(old, old.spec))
+        if policy is not None and isinstance(policy.spec, ClusterSpec):
+            self._mark("policy", self._ranks.put(policy, policy.spec))
+        for selector in self._cuts.replace(old, policy):
+            self._mark("network", self.index.networks_selected(selector))
+        if had_baseline != self._ranks.any_of(Tier.BASELINE):
+            self._mark_audits()
+
+    def _mark_audits(self) -> None:
+        for key, policy in self.index.policies.items():
+            if isinstance(policy.spec, PolicySpec) and policy.spec.audit:
+                self._mark("policy", [key])
+                networks = self.index.networks_named(policy.network)
+                self._mark("segment", [subject_of(policy, network.id) for network in networks])
 
     # Segments live as long as a policy uses them
 
-    def _use(self, network: UUID, old: Policy | None, new: Policy | None) -> None:
-        """Note that `new` stands on a network in the place of `old`."""
+    def _use(self, network: UUID | None, old: Policy | None, new: Policy | None) -> None:
+        """Note that `new` stands on a network (a ClusterNetworkPolicy on none) in the place of `old`."""
         policy = new or old
         if policy is None:
             return
-        key = (policy.network, policy.name)
-        self._mark("policy", [key])
-        had = _selectors(old.spec) if old else set()
-        wanted = _selectors(new.spec) if new else set()
-        for selector in wanted:
-            segment = self._segments.get(network, selector) or self._add_segment(network, selector)
-            segment.users.add(key)
+        user = (network, (policy.network, policy.name))
+        self._mark("policy", [user[1]])
+        had = segments_of(old, network) if old else set()
+        wanted = segments_of(new, network) if new else set()
+        for key in wanted:
+            segment = self._segments.get(key) or self._add_segment(key)
+            segment.users.add(user)
         if old is not None:
             self._isolate(network, old, False)
         if new is not None:
             self._isolate(network, new, True)
-        for selector in had - wanted:
-            self._drop_segment(network, selector, key)
+        for key in had - wanted:
+            segment = self._segments[key]
+            segment.users.discard(user)
+            if not segment.users:
+                self._drop_segment(segment)
 
-    def _isolate(self, network: UUID, policy: Policy, on: bool) -> None:
-        segment = self._segments.get(network, policy.spec.subject)
-        if segment is None:
+    def _isolate(self, network: UUID | None, policy: Policy, on: bool) -> None:
+        if not isinstance(policy.spec, PolicySpec):
             return
+        segment = self._segments[subject_of(policy, network)]
         key = (policy.network, policy.name)
-        rules = {Direction.INGRESS: policy.spec.ingress, Direction.EGRESS: policy.spec.egress}
-        for direction, policies in segment.isolates.items():
-            policies.pop(key, None)
-            if on and rules[direction] is not None:
-                policies[key] = policy.number
-        self._mark("segment", [(network, policy.spec.subject)])
+        noted = segment.audits if policy.spec.audit else segment.isolates
+        for direction, isolates in isolation_of(policy.spec).items():
+            noted[direction].pop(key, None)
+            if on and isolates:
+                noted[direction][key] = policy.number
+        self._mark("segment", [segment.key])
 
-    def _add_segment(self, network: UUID, selector: Selector) -> Segment:
-        segment = self._segments.add(network, selector)
-        self._mark("segment", [(network, selector)])
-        self._mark_members(segment)
+    def _add_segment(self, key: SegmentKey) -> Segment:
+        segment = self._segments.add(key)
+        self._mark_segment(segment)
         return segment
 
-    def _drop_segment(self, network: UUID, selector: Selector, user: PolicyKey) -> None:
-        segment = self._segments.get(network, selector)
-        if segment is None:
-            return
-        segment.users.discard(user)
-        if segment.users:
-            return
+    def _drop_segment(self, segment: Segment) -> None:
         self._segments.discard(segment)
-        self._mark("segment", [(network, selector)])
-        self._mark_members(segment)
+        self._mark_segment(segment)
 
-    def _mark_members(self, segment: Segment) -> None:
-        if not segment.selector.match_labels:
-            return
-        network = self.index.networks.get(segment.network)
-        name = network.name if network else None
-        endpoints = self.index.endpoints
-        members = self.index.endpoints_by_network.get(segment.network, ())
-        selects = segment.selector.matches
-        self._mark("endpoint", [key for key in members if selects(effective_labels(endpoints[key], name))])
+    def _mark_segment(self, segment: Segment) -> None:
+        self._mark("segment", [segment.key])
+        if segment.own_group:
+            self._mark("endpoint", self.index.members(segment.key))
 
-    # What units become
 
-    def _compile(self, unit: Unit) -> Output:
-        kind, key = unit
-        output = Output(self.cluster.id, _text(unit))
-        index = self.index
-        if kind == "endpoint" and key in index.endpoints:
-            self._endpoint(output, index.endpoints[key])
-        elif kind == "network" and key in index.networks:
-            network = index.networks[key]
-            compile_network(output, network, has_policy=bool(index.policies_on(network)))
-        elif kind == "host" and key in index.hosts:
-            compile_host(output, self.cluster, index.hosts[key])
-        elif kind == "policy" and key in index.policies:
-            self._policy(output, index.policies[key])
-        elif kind == "segment":
-            segment = self._segments.get(*key)
-            if segment is not None:
-                compile_segment(output, segment)
-        elif kind == "cluster":
-            compile_cluster(output, self.cluster)
-        return output
-
-    def _endpoint(self, output: Output, endpoint: Endpoint) -> None:
-        host = self.index.hosts.get(endpoint.host)
-        network = self.index.networks.get(endpoint.network)
-        if host is None or network is None:
-            return
-        groups = [self._group(names.network_group(network.id))]
-        if endpoint.known:
-            segments = self._segments.matching(network.id, effective_labels(endpoint, network.name))
-            groups += [segment.group for segment in segments]
-        else:
-            groups.append(self._group(names.unknown_group(network.id)))
-        switch = identity(self.cluster.id, "Logical_Switch", str(network.id))
-        compile_endpoint(output, endpoint, chassis=host.system_id, switch=switch, groups=groups)
-
-    def _policy(self, output: Output, policy: Policy) -> None:
-        for network in self.index.networks_named(policy.network):
-            group = self._group(names.segment_group(network.id, policy.spec.subject))
-            acl.policy_acls(output, policy, network.id, group)
-
-    def _group(self, name: str) -> UUID:
-        return identity(self.cluster.id, "Port_Group", name)
+def _policies_see(network: Network | None) -> object:
+    """Return what policies depend on."""
+    return network and (network.name, network.subnet, network_labels(network))
 
 
 def compile_all(cluster: Cluster, features: Features, intent: Iterable[Intent]) -> Desired:
@@ -258,15 +227,3 @@ def compile_all(cluster: Cluster, features: Features, intent: Iterable[Intent]) 
         compiler.put(thing)
     compiler.flush()
     return compiler.desired
-
-
-def _selectors(spec: PolicySpec) -> set[Selector]:
-    rules = (*(spec.ingress or ()), *(spec.egress or ()))
-    return {spec.subject, *(peer.endpoints for rule in rules for peer in rule.peers or ())}
-
-
-def _text(unit: Unit) -> str:
-    kind, key = unit
-    if kind == "segment":
-        return f"segment/{names.segment_group(*key)}"
-    return f"policy/{key[0]}/{key[1]}" if kind == "policy" else f"{kind}/{key}"

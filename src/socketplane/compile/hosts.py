@@ -44,4 +44,4 @@ def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
     match = f"ip4.src == {host.gateway} && {here}"
     columns = acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, match, name="own-host")
     group = identity(cluster.id, "Port_Group", names.ROUTED_GROUP)
-    output.edge("Port_Group", group, "acls", output.row("ACL", f"own-host/{host.name}", columns, notes))
+    acl.add(output, group, f"own-host/{host.name}", columns, notes)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterable
 from uuid import UUID
 
-from socketplane.compile.segment import PolicyKey
-from socketplane.model.spec import Policy
-from socketplane.model.types import Endpoint, Host, Network
-
-K = TypeVar("K")
-V = TypeVar("V")
+from socketplane.compile.lookup import Labelled, take
+from socketplane.compile.segment import PolicyKey, SegmentKey
+from socketplane.model.spec import Labels, Policy, Selector
+from socketplane.model.types import Endpoint, Host, Network, effective_labels, network_labels
 
 
 class Index:
@@ -25,6 +23,8 @@ class Index:
         self.policies_by_network: dict[str, set[PolicyKey]] = {}
         self.endpoints_by_network: dict[UUID, set[str]] = {}
         self.endpoints_by_host: dict[str, set[str]] = {}
+        self._networks_by_label: Labelled[UUID] = Labelled()
+        self._endpoints_by_label: dict[UUID, Labelled[str]] = {}
 
     def put_endpoint(self, endpoint: Endpoint | None, old: Endpoint | None) -> None:
         """Replace an endpoint (None: it is not there)."""
@@ -32,21 +32,29 @@ class Index:
             del self.endpoints[old.id]
             take(self.endpoints_by_network, old.network, old.id)
             take(self.endpoints_by_host, old.host, old.id)
+            self._label(old, None)
         if endpoint is not None:
             self.endpoints[endpoint.id] = endpoint
             self.endpoints_by_network.setdefault(endpoint.network, set()).add(endpoint.id)
             self.endpoints_by_host.setdefault(endpoint.host, set()).add(endpoint.id)
+            self._label_on(endpoint, self.networks.get(endpoint.network))
 
     def put_network(self, network: Network | None, old: Network | None) -> None:
         """Replace a network (None: it is not there)."""
         if old is not None:
             del self.networks[old.id]
+            self._networks_by_label.put(old.id, None)
             if old.name:
                 take(self.networks_by_name, old.name, old.id)
         if network is not None:
             self.networks[network.id] = network
+            self._networks_by_label.put(network.id, network_labels(network))
             if network.name:
                 self.networks_by_name.setdefault(network.name, set()).add(network.id)
+        some = network or old
+        if some is not None and (network and network.name) != (old and old.name):
+            for key in self.endpoints_by_network.get(some.id, ()):
+                self._label_on(self.endpoints[key], network)
 
     def put_policy(self, policy: Policy | None, old: Policy | None) -> None:
         """Replace a policy (None: it is not there)."""
@@ -59,7 +67,7 @@ class Index:
             self.policies_by_network.setdefault(policy.network, set()).add(key)
 
     def policies_on(self, network: Network | None) -> list[Policy]:
-        """Return the policies that apply to a network."""
+        """Return the NetworkPolicies of a network."""
         if network is None or not network.name:
             return []
         return [self.policies[key] for key in self.policies_by_network.get(network.name, ())]
@@ -68,10 +76,30 @@ class Index:
         """Return the networks of a name: one, but for the moment in which two swap theirs."""
         return [self.networks[uuid] for uuid in self.networks_by_name.get(name, ())]
 
+    def networks_selected(self, selector: Selector) -> list[UUID]:
+        """Return the networks that a selector selects."""
+        return self._networks_by_label.selected(selector)
 
-def take(index: dict[K, set[V]], key: K, value: V) -> None:
-    """Remove a value from an index, and the entry with its last value."""
-    values = index[key]
-    values.remove(value)
-    if not values:
-        del index[key]
+    def labels_of(self, endpoint: Endpoint) -> Labels:
+        """Return the effective labels of an endpoint that is known."""
+        return self._endpoints_by_label[endpoint.network].labels(endpoint.id)
+
+    def members(self, segment: SegmentKey) -> Iterable[str]:
+        """Return the endpoints in a segment."""
+        scope, selector = segment
+        networks = self.networks_selected(scope) if isinstance(scope, Selector) else [scope]
+        for network in networks:
+            if (labelled := self._endpoints_by_label.get(network)) is not None:
+                yield from labelled.selected(selector)
+
+    def _label_on(self, endpoint: Endpoint, network: Network | None) -> None:
+        """Note the labels of an endpoint; one that is not known has none."""
+        self._label(endpoint, effective_labels(endpoint, network.name if network else None) if endpoint.known else None)
+
+    def _label(self, endpoint: Endpoint, labels: Labels | None) -> None:
+        if labels is not None:
+            self._endpoints_by_label.setdefault(endpoint.network, Labelled()).put(endpoint.id, labels)
+        elif (labelled := self._endpoints_by_label.get(endpoint.network)) is not None:
+            labelled.put(endpoint.id, None)
+            if not labelled:
+                del self._endpoints_by_label[endpoint.network]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 from ipaddress import IPv4Address
 from uuid import UUID
@@ -54,12 +55,23 @@ def unknown_group(network: UUID) -> str:
     return f"sp_q_{network.hex}"
 
 
-def segment_group(network: UUID, selector: Selector) -> str:
-    """Name of the port group of what a selector selects; the empty one selects what the network's group holds."""
-    if not selector.match_labels:
-        return network_group(network)
-    text = "\0".join((network.hex, *(part for pair in selector.match_labels for part in pair)))
-    return f"sp_s_{sha256(text.encode()).hexdigest()[:20]}"
+def segment_group(scope: UUID | Selector, selector: Selector) -> str:
+    """Name of the port group of what a selector selects, on one network or on those that another selects.
+
+    The empty one selects on a network what the network's group holds.
+    """
+    if isinstance(scope, Selector):
+        return f"sp_c_{_digest([_parts(scope), _parts(selector)])}"
+    return network_group(scope) if selector.everything else f"sp_s_{_digest([scope.hex, _parts(selector)])}"
+
+
+def _parts(selector: Selector) -> list[object]:
+    expressions = [[want.key, want.operator, want.values] for want in selector.expressions]
+    return [selector.match_labels, expressions]
+
+
+def _digest(parts: list[object]) -> str:
+    return sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
 def router_address(cluster: Cluster) -> IPv4Address:

@@ -65,7 +65,7 @@ def _routed(output: Output, cluster: Cluster) -> None:
     """
     group = output.row("Port_Group", names.ROUTED_GROUP, {"name": names.ROUTED_GROUP})
     columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"ip4.src == {cluster.hosts}", name="base")
-    output.edge("Port_Group", group, "acls", output.row("ACL", "base/hosts", columns))
+    acl.add(output, group, "base/hosts", columns)
 
 
 def _meters(output: Output) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from socketplane.compile.features import Features
+
 Value = str | int | float | bool | UUID | frozenset[object] | dict[str, str] | None
 Row = Mapping[str, Any]
 
@@ -41,12 +43,12 @@ TABLES: Mapping[str, frozenset[str]] = {
     "Logical_Router_Policy": frozenset({"priority", "match", "action", "nexthops", "external_ids"}),
     "Port_Group": frozenset({"name", "ports", "acls", "external_ids"}),
     "ACL": frozenset(
-        {"name", "priority", "direction", "match", "action", "log", "severity", "meter", "label", "external_ids"}
+        {"name", "tier", "priority", "direction", "match", "action", "log", "severity", "meter", "label", "external_ids"}
     ),
     "Meter": frozenset({"name", "unit", "bands", "fair", "external_ids"}),
     "Meter_Band": frozenset({"action", "rate", "burst_size", "external_ids"}),
 }
-"""Tables and columns that we write: what a replica has to hold for `operations`."""
+"""Tables and columns that we write: what a replica has to hold for `operations`. OVN before 23.06 has no `tier`."""
 
 
 class RowKey(NamedTuple):
@@ -96,11 +98,12 @@ class Difference:
 class Output:
     """Collects the rows and edges of one unit. Row identity is computed from the cluster, the table and a key."""
 
-    __slots__ = ("cluster", "edges", "rows", "unit")
+    __slots__ = ("cluster", "edges", "features", "rows", "unit")
 
-    def __init__(self, cluster: UUID, unit: str) -> None:
+    def __init__(self, cluster: UUID, unit: str, features: Features) -> None:
         self.cluster = cluster
         self.unit = unit
+        self.features = features
         self.rows: dict[RowKey, Row] = {}
         self.edges: set[Edge] = set()
 

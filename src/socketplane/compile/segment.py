@@ -1,86 +1,128 @@
-"""Segments: what a selector of a policy selects on one network, as a port group; and the index that finds them."""
+"""Segments: what a selector of a policy selects, on one network or on all that another selects, as a port group."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 from uuid import UUID
 
-from socketplane.compile import acl, names
-from socketplane.compile.rows import Output, identity
-from socketplane.model.spec import Direction, Labels, Selector
+from socketplane.compile import names
+from socketplane.compile.lookup import Selecting, alternatives, traits_of
+from socketplane.compile.rows import identity
+from socketplane.model.spec import Direction, Labels, Members, Policy, PolicySpec, Selector
 
 PolicyKey = tuple[str, str]
-Pair = tuple[str, str]
+Scope: TypeAlias = UUID | Selector
+"""One network, or the networks that a selector selects."""
+SegmentKey = tuple[Scope, Selector]
+User = tuple[UUID | None, PolicyKey]
+"""A policy, and the network on which it stands (a ClusterNetworkPolicy on none)."""
 
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """A selector on a network, as long as a policy uses it."""
+    """A selector in a scope, as long as a policy uses it."""
 
-    network: UUID
+    scope: Scope
     selector: Selector
     group: UUID
     """Row of the port group."""
-    users: set[PolicyKey] = field(default_factory=set)
+    users: set[User] = field(default_factory=set)
     isolates: dict[Direction, dict[PolicyKey, int]] = field(default_factory=lambda: {way: {} for way in Direction})
     """Policies whose subject this is, with their numbers, by the direction that they isolate."""
+    audits: dict[Direction, dict[PolicyKey, int]] = field(default_factory=lambda: {way: {} for way in Direction})
+    """The same of policies in audit mode."""
+
+    @property
+    def key(self) -> SegmentKey:
+        """What identifies it."""
+        return self.scope, self.selector
+
+    @property
+    def name(self) -> str:
+        """Name of its port group."""
+        return names.segment_group(self.scope, self.selector)
+
+    @property
+    def own_group(self) -> bool:
+        """Whether it has a group of its own: one network's empty selector means the network's group."""
+        return isinstance(self.scope, Selector) or not self.selector.everything
+
+
+def segment_of(members: Members, network: UUID | None) -> SegmentKey:
+    """Return the segment of members, for a policy on that network."""
+    scope = network if members.networks is None else members.networks
+    if scope is None:
+        raise ValueError("members without networks, of a policy that belongs to none")
+    return scope, members.endpoints
+
+
+def subject_of(policy: Policy, network: UUID | None) -> SegmentKey:
+    """Return the segment that a policy is about."""
+    subject = policy.spec.subject
+    return segment_of(subject if isinstance(subject, Members) else Members(subject), network)
+
+
+def segments_of(policy: Policy, network: UUID | None) -> set[SegmentKey]:
+    """Return all segments that a policy needs."""
+    spec = policy.spec
+    rules = (*(spec.ingress or ()), *(spec.egress or ()))
+    peers = (peer for rule in rules for peer in rule.peers or () if isinstance(peer, Members))
+    return {subject_of(policy, network), *(segment_of(peer, network) for peer in peers)}
+
+
+def isolation_of(spec: PolicySpec) -> dict[Direction, bool]:
+    """Return which directions of its subject a NetworkPolicy isolates."""
+    return {Direction.INGRESS: spec.ingress is not None, Direction.EGRESS: spec.egress is not None}
 
 
 class Segments:
-    """All segments, found by one label of their selector."""
+    """All segments, found by what their selectors want."""
 
     def __init__(self, cluster: UUID) -> None:
         self._cluster = cluster
-        self._by_selector: dict[tuple[UUID, Selector], Segment] = {}
-        self._by_pair: dict[UUID, dict[Pair, set[Segment]]] = {}
-        self._pair_of: dict[Segment, Pair] = {}
+        self._segments: dict[SegmentKey, Segment] = {}
+        self._of_network: dict[UUID, Selecting[Segment]] = {}
+        self._of_all: Selecting[Segment] = Selecting()
 
-    def get(self, network: UUID, selector: Selector) -> Segment | None:
+    def __getitem__(self, key: SegmentKey) -> Segment:
+        return self._segments[key]
+
+    def get(self, key: SegmentKey) -> Segment | None:
         """Return a segment that is in use."""
-        return self._by_selector.get((network, selector))
+        return self._segments.get(key)
 
-    def add(self, network: UUID, selector: Selector) -> Segment:
+    def add(self, key: SegmentKey) -> Segment:
         """Make a segment."""
-        name = names.segment_group(network, selector)
-        segment = Segment(network, selector, identity(self._cluster, "Port_Group", name))
-        self._by_selector[network, selector] = segment
-        if selector.match_labels:
-            buckets = self._by_pair.setdefault(network, {})
-            # The label that fewest segments are found by: common labels would make every endpoint look at all.
-            pair = min(selector.match_labels, key=lambda pair: len(buckets.get(pair, ())))
-            buckets.setdefault(pair, set()).add(segment)
-            self._pair_of[segment] = pair
+        scope, selector = key
+        segment = Segment(scope, selector, identity(self._cluster, "Port_Group", names.segment_group(scope, selector)))
+        self._segments[key] = segment
+        if isinstance(scope, Selector):
+            self._of_all.add(segment, (*alternatives("endpoint", selector), *alternatives("network", scope)))
+        elif segment.own_group:
+            self._of_network.setdefault(scope, Selecting()).add(segment, alternatives("endpoint", selector))
         return segment
 
     def discard(self, segment: Segment) -> None:
         """Forget a segment."""
-        del self._by_selector[segment.network, segment.selector]
-        pair = self._pair_of.pop(segment, None)
-        if pair is None:
-            return
-        buckets = self._by_pair[segment.network]
-        buckets[pair].discard(segment)
-        if not buckets[pair]:
-            del buckets[pair]
-        if not buckets:
-            del self._by_pair[segment.network]
+        del self._segments[segment.key]
+        if isinstance(segment.scope, Selector):
+            self._of_all.discard(segment)
+        elif segment.own_group:
+            kept = self._of_network[segment.scope]
+            kept.discard(segment)
+            if not kept:
+                del self._of_network[segment.scope]
 
-    def matching(self, network: UUID, labels: Labels) -> list[Segment]:
-        """Return the segments with a selector of their own (the empty one is the network's group) for these labels."""
-        buckets = self._by_pair.get(network)
-        if not buckets:
-            return []
-        candidates = (segment for pair in labels.items() for segment in buckets.get(pair, ()))
-        return [segment for segment in candidates if segment.selector.matches(labels)]
-
-
-def compile_segment(output: Output, segment: Segment) -> None:
-    """Add a segment's port group, and the drops of the policies whose subject it is."""
-    if segment.selector.match_labels:
-        name = names.segment_group(segment.network, segment.selector)
-        output.row("Port_Group", name, {"name": name}, {"selector": str(segment.selector)})
-    for direction, policies in segment.isolates.items():
-        if policies:
-            columns = acl.isolation_drop(direction, segment.network, segment.selector, min(policies.values()))
-            row = output.row("ACL", f"drop/{segment.group}/{direction}", columns)
-            output.edge("Port_Group", segment.group, "acls", row)
+    def matching(self, network: UUID, of_network: Labels, labels: Labels) -> list[Segment]:
+        """Return the segments with a group of their own that select an endpoint with these labels on a network."""
+        traits = traits_of("endpoint", labels)
+        found: list[Segment] = []
+        if (own := self._of_network.get(network)) is not None:
+            found += [segment for segment in own.candidates(traits) if segment.selector.matches(labels)]
+        if self._of_all:
+            for segment in self._of_all.candidates((*traits, *traits_of("network", of_network))):
+                scope = segment.scope
+                if isinstance(scope, Selector) and segment.selector.matches(labels) and scope.matches(of_network):
+                    found.append(segment)
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from socketplane.compile import acl, names
+from socketplane.compile.match import subject
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, identity
 from socketplane.model.rules import ISOLATION, unknown_id
@@ -10,7 +11,7 @@ from socketplane.model.spec import Direction
 from socketplane.model.types import Network, mac_of
 
 
-def compile_network(output: Output, network: Network, *, has_policy: bool) -> None:
+def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) -> None:
     """Add a network's rows. An internal one is not joined to the router: nothing leads in or out."""
     name = names.switch(network.id)
     notes = {"network": network.name or ""}
@@ -26,7 +27,7 @@ def compile_network(output: Output, network: Network, *, has_policy: bool) -> No
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
     _defaults(output, network, notes)
-    _unknown(output, network, notes, has_policy=has_policy)
+    _unknown(output, network, notes, unknown_cut_off=unknown_cut_off)
 
 
 def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
@@ -36,7 +37,7 @@ def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
     """
     name = names.network_group(network.id)
     group = output.row("Port_Group", name, {"name": name}, notes)
-    out, into = acl.subject(Direction.EGRESS, name), acl.subject(Direction.INGRESS, name)
+    out, into = subject(Direction.EGRESS, name), subject(Direction.INGRESS, name)
     acls = {
         "out": acl.allow(Direction.EGRESS, acl.BASE_ALLOW, f"{out} && ip", name="base"),
         "inside": acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"{into} && ip4.src == {network.subnet}", name="base"),
@@ -45,16 +46,16 @@ def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
         ),
     }
     for key, columns in acls.items():
-        output.edge("Port_Group", group, "acls", output.row("ACL", f"base/{key}/{network.id}", columns))
+        acl.add(output, group, f"base/{key}/{network.id}", columns)
 
 
-def _unknown(output: Output, network: Network, notes: dict[str, str], *, has_policy: bool) -> None:
-    """Endpoints whose labels are not known yet are cut off, both ways, as soon as a policy speaks of the network."""
+def _unknown(output: Output, network: Network, notes: dict[str, str], *, unknown_cut_off: bool) -> None:
+    """Endpoints whose labels are not known yet are cut off, both ways, as soon as a policy may mean them."""
     name = names.unknown_group(network.id)
     group = output.row("Port_Group", name, {"name": name}, notes)
-    if not has_policy:
+    if not unknown_cut_off:
         return
     for direction in Direction:
-        match = f"{acl.subject(direction, name)} && ip"
+        match = f"{subject(direction, name)} && ip"
         columns = acl.drop(direction, acl.UNKNOWN_DROP, match, name=unknown_id(direction))
-        output.edge("Port_Group", group, "acls", output.row("ACL", f"unknown/{network.id}/{direction}", columns))
+        acl.add(output, group, f"unknown/{network.id}/{direction}", columns)

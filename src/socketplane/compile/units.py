@@ -1,0 +1,111 @@
+"""What each unit becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from socketplane.compile import names
+from socketplane.compile.audit import Audit
+from socketplane.compile.features import Features
+from socketplane.compile.hosts import compile_host
+from socketplane.compile.index import Index
+from socketplane.compile.policy import compile_cluster_policy, compile_isolation, compile_policy
+from socketplane.compile.port import compile_endpoint
+from socketplane.compile.ranks import Ranks
+from socketplane.compile.router import compile_cluster
+from socketplane.compile.rows import Output, identity
+from socketplane.compile.segment import Segment, Segments
+from socketplane.compile.switch import compile_network
+from socketplane.compile.unknown import Cuts
+from socketplane.model.spec import ClusterSpec, Policy, Selector
+from socketplane.model.types import Cluster, Endpoint, network_labels
+
+Unit = tuple[str, Any]
+"""Kind and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What units depend on."""
+
+    cluster: Cluster
+    features: Features
+    index: Index
+    segments: Segments
+    ranks: Ranks
+    cuts: Cuts
+    audit: Audit
+
+
+def compile_unit(context: Context, unit: Unit) -> Output:
+    """Return what a unit becomes; nothing if it is not there."""
+    kind, key = unit
+    output = Output(context.cluster.id, _text(unit), context.features)
+    index = context.index
+    if kind == "endpoint" and key in index.endpoints:
+        _endpoint(output, context, index.endpoints[key])
+    elif kind == "network" and key in index.networks:
+        network = index.networks[key]
+        cut_off = bool(index.policies_on(network)) or context.cuts.any_of(network_labels(network))
+        compile_network(output, network, unknown_cut_off=cut_off)
+    elif kind == "host" and key in index.hosts:
+        compile_host(output, context.cluster, index.hosts[key])
+    elif kind == "policy" and key in index.policies:
+        _policy(output, context, index.policies[key])
+    elif kind == "segment":
+        segment = context.segments.get(key)
+        if segment is not None:
+            _segment(output, context, segment)
+    elif kind == "cluster":
+        compile_cluster(output, context.cluster)
+    return output
+
+
+def _endpoint(output: Output, context: Context, endpoint: Endpoint) -> None:
+    index = context.index
+    host, network = index.hosts.get(endpoint.host), index.networks.get(endpoint.network)
+    if host is None or network is None:
+        return
+    groups = [_group(output, names.network_group(network.id))]
+    if endpoint.known:
+        segments = context.segments.matching(network.id, network_labels(network), index.labels_of(endpoint))
+        groups += [segment.group for segment in segments]
+    else:
+        groups.append(_group(output, names.unknown_group(network.id)))
+    switch = identity(output.cluster, "Logical_Switch", str(network.id))
+    compile_endpoint(output, endpoint, chassis=host.system_id, switch=switch, groups=groups)
+
+
+def _policy(output: Output, context: Context, policy: Policy) -> None:
+    spec = policy.spec
+    if isinstance(spec, ClusterSpec):
+        compile_cluster_policy(output, policy, spec, context.ranks.rank(policy, spec), context.cluster)
+        return
+    for network in context.index.networks_named(policy.network):
+        compile_policy(output, policy, spec, network, context.cluster, context.audit)
+
+
+def _segment(output: Output, context: Context, segment: Segment) -> None:
+    scope = segment.scope
+    if segment.own_group:
+        notes = {"networks": str(scope)} if isinstance(scope, Selector) else {}
+        notes["selector"] = str(segment.selector)
+        output.row("Port_Group", segment.name, {"name": segment.name}, notes)
+    compile_isolation(output, segment)
+    if isinstance(scope, UUID) and (network := context.index.networks.get(scope)) is not None:
+        context.audit.compile(output, segment, network, context.cluster)
+
+
+def _group(output: Output, name: str) -> UUID:
+    return identity(output.cluster, "Port_Group", name)
+
+
+def _text(unit: Unit) -> str:
+    kind, key = unit
+    if kind == "segment":
+        return f"segment/{names.segment_group(*key)}"
+    if kind == "policy":
+        return f"policy/{'/'.join(part for part in key if part)}"
+    return f"{kind}/{key}"
