@@ -16,11 +16,16 @@ Party = Endpoint | Host | IPv4Address
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a verdict depends on, beside the two ends."""
+    """What a verdict depends on, beside the two ends.
+
+    Endpoints and hosts matter only to what is asked about all of them: `reach`, `changes`, `warnings`.
+    """
 
     cluster: Cluster
     networks: Mapping[UUID, Network]
     policies: Collection[Policy]
+    endpoints: Collection[Endpoint] = ()
+    hosts: Collection[Host] = ()
 
 
 def address_of(party: Party) -> IPv4Address:
