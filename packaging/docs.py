@@ -1,4 +1,4 @@
-"""Writes the references that follow from the code: docs/cli.md and docs/openapi.json. The same code, the same bytes."""
+"""Writes the references that follow from the code: docs/cli.md, docs/openapi.json, docs/schemas. The same code, the same bytes."""
 
 from __future__ import annotations
 
@@ -82,10 +82,19 @@ def openapi() -> str:
     return json.dumps(make_routes(Metrics(nobody)).openapi(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def schemas() -> Iterator[tuple[str, str]]:
+    """Yield the documents' JSON schemas by the names of their files."""
+    from socketplane.model.schemas import files
+
+    for name, schema in files().items():
+        yield f"schemas/{name}", json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
     """Write what changed, and say so."""
-    for name, content in (("cli.md", cli_page()), ("openapi.json", openapi())):
+    for name, content in (("cli.md", cli_page()), ("openapi.json", openapi()), *schemas()):
         page = DOCS / name
+        page.parent.mkdir(exist_ok=True)
         if page.exists() and page.read_text() == content:
             sys.stdout.write(f"docs/{name}: unchanged\n")
         else:

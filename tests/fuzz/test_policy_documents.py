@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.documents import parse_documents
-from socketplane.model.policy import parse
-from socketplane.model.spec import PolicySpec
+from socketplane.model.policy import KINDS, parse
+from socketplane.model.spec import ClusterSpec, PolicySpec
+from support.documents import near, right
 
 WORDS = """
-    apiVersion kind metadata name namespace spec podSelector matchLabels matchExpressions ingress egress from to ports port
-    protocol policyTypes endPort ipBlock namespaceSelector TCP UDP SCTP Ingress Egress NetworkPolicy networking.k8s.io/v1
+    apiVersion kind metadata name namespace annotations socketplane.io/mode audit spec podSelector matchLabels
+    matchExpressions key operator values In NotIn Exists DoesNotExist ingress egress from to ports port protocol
+    policyTypes endPort ipBlock cidr except namespaceSelector TCP UDP SCTP Ingress Egress NetworkPolicy
+    networking.k8s.io/v1 tier Admin Baseline priority subject namespaces pods networks nodes action Accept Deny Pass
+    protocols tcp udp sctp destinationPort number range start end ClusterNetworkPolicy policy.networking.k8s.io/v1alpha2
+    List v1 items status 10.0.0.0/8 ::/0
 """
 words = st.sampled_from(WORDS.split())
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words, st.text(max_size=5))
@@ -29,17 +36,33 @@ pieces = st.sampled_from(
 )
 
 
-@given(values)
-def test_any_value_as_spec(value: Any) -> None:
-    top = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "a", "namespace": "b"}}
+@pytest.mark.parametrize("kind", KINDS)
+@given(value=values)
+def test_any_value_as_spec(kind: str, value: Any) -> None:
+    top = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": "a"}}
     with suppress(InvalidInput, Unsupported):
-        assert isinstance(parse({**top, "spec": value}).spec, PolicySpec)
+        assert isinstance(parse({**top, "spec": value}, network="b").spec, PolicySpec | ClusterSpec)
 
 
 @given(st.dictionaries(words, values))
 def test_any_mapping_as_document(document: dict[str, Any]) -> None:
     with suppress(InvalidInput, Unsupported):
         parse(document, network="web")
+
+
+@given(st.lists(near() | values, max_size=3), words)
+def test_any_items_of_a_list(items: list[Any], kind: str) -> None:
+    with suppress(InvalidInput, Unsupported):
+        parse_documents(json.dumps({"apiVersion": "v1", "kind": f"{kind}List", "items": items}), "f", network="web")
+    with suppress(InvalidInput, Unsupported):
+        parse_documents(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), "f", network="web")
+
+
+@given(right)
+def test_the_canonical_document_means_the_same(document: Any) -> None:
+    found = parse(document, network="web")
+    assert parse_documents(found.document, "f") == [found]
+    assert parse(json.loads(found.document)).document == found.document
 
 
 @given(st.lists(words | pieces | st.text(max_size=4)).map("".join))

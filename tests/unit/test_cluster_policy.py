@@ -11,6 +11,7 @@ import pytest
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.policy import parse
 from socketplane.model.spec import Action, Block, ClusterRule, ClusterSpec, Members, Port, Protocol, Selector, Tier
+from support.schemas import judged_alike
 
 EVERYBODY = {"namespaces": {}}
 ALL = Members(Selector(), Selector())
@@ -135,6 +136,7 @@ def test_what_is_experimental_is_refused_by_name(spec: dict[str, Any], path: str
     with pytest.raises(Unsupported) as caught:
         spec_of(**spec)
     assert caught.value.field == path
+    judged_alike(document(**spec))
     assert caught.value.remedy
 
 
@@ -210,4 +212,5 @@ def test_what_is_wrong_is_named_with_its_path(spec: dict[str, Any], path: str, w
         spec_of(**spec)
     assert isinstance(caught.value, InvalidInput)
     assert caught.value.field == path
+    judged_alike(document(**spec))
     assert words in str(caught.value)

@@ -11,6 +11,7 @@ import pytest
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.policy import parse
 from socketplane.model.spec import Block, Members, Operator, PolicySpec, Port, Protocol, Requirement, Rule, Selector
+from support.schemas import judged_alike
 
 WEB = {"podSelector": {"matchLabels": {"app": "web"}}}
 PEER = "spec.ingress[0].from[0]"
@@ -44,7 +45,9 @@ def document(**spec: Any) -> dict[str, Any]:
 
 
 def spec_of(**spec: Any) -> PolicySpec:
-    return parse(document(**spec)).spec
+    found = parse(document(**spec)).spec
+    assert isinstance(found, PolicySpec)
+    return found
 
 
 def test_a_whole_document() -> None:
@@ -86,6 +89,7 @@ def test_a_whole_document() -> None:
 )
 def test_absent_and_empty_mean_what_kubernetes_says(spec: dict[str, Any], ingress: Any, egress: Any) -> None:
     found = spec_of(**spec)
+    judged_alike(document(**spec))
     assert (found.ingress, found.egress) == (ingress, egress)
 
 
@@ -145,6 +149,7 @@ def members(value: Any) -> Any:
     ],
 )
 def test_whom_a_peer_means(peer: dict[str, Any], meaning: Any) -> None:
+    judged_alike(document(**from_(peer)))
     assert members(peer) == meaning
 
 
@@ -188,7 +193,8 @@ def test_labels_and_expressions_have_to_hold_together() -> None:
     ],
 )
 def test_which_ports_are_meant(port: dict[str, Any], meaning: Port) -> None:
-    found = spec_of(ingress=[{"ports": [port]}]).ingress
+    judged_alike(document(**ports(port)))
+    found = spec_of(**ports(port)).ingress
     assert found == (Rule(None, (meaning,)),)
 
 
@@ -234,6 +240,7 @@ def test_what_the_standard_knows_and_we_do_not_is_refused_by_name(spec: dict[str
     with pytest.raises(Unsupported) as caught:
         spec_of(**spec)
     assert caught.value.field == path
+    judged_alike(document(**spec))
     assert caught.value.remedy
 
 
@@ -309,6 +316,7 @@ def test_what_the_standard_knows_and_we_do_not_is_refused_by_name(spec: dict[str
         (ports({"port": 80, "endPort": 79}), f"{PORT}.endPort", "is less than port, 80"),
         (ports({"port": 80, "endPort": 65536}), f"{PORT}.endPort", "1 to 65535"),
         (ports({"port": 80, "endPort": "90"}), f"{PORT}.endPort", "1 to 65535"),
+        (ports({"port": 16**5000}), f"{PORT}.port", "1 to 65535, not a huge number"),
         (ports({"port": "80"}), f"{PORT}.port", "write the number without quotes: 80"),
         (ports({"port": 80, "endport": 90}), f"{PORT}.endport", "did you mean endPort?"),
         ({"ingress": [{}] * 4097}, "spec", "more than 4096 rules"),
@@ -318,6 +326,7 @@ def test_what_is_wrong_is_named_with_its_path(spec: dict[str, Any], path: str, w
     with pytest.raises(InvalidInput) as caught:
         spec_of(**spec)
     assert caught.value.field == path
+    judged_alike(document(**spec))
     assert words in str(caught.value)
 
 
@@ -350,6 +359,7 @@ def test_what_is_around_the_spec_is_checked_too(change: dict[str, Any], kind: ty
     with pytest.raises(kind) as caught:
         parse(document() | change)
     assert caught.value.field == path
+    judged_alike(document() | change)
 
 
 @pytest.mark.parametrize(

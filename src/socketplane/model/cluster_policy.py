@@ -73,7 +73,9 @@ def _members(value: object, path: str) -> Members:
 def _one(fields: Fields, names: tuple[str, ...]) -> tuple[str, Any]:
     """Return the one field that is there, of those of which exactly one has to be, and its value."""
     found = {name: value for name in names if (value := fields.take(name)) is not None}
-    fields.finish(podSelector="pods", namespaceSelector="namespaces", ipBlock="networks")
+    fields.finish(
+        podSelector="pods", namespaceSelector="namespaces", **({"ipBlock": "networks"} if "networks" in names else {})
+    )
     if len(found) != 1:
         problem = f"has {' and '.join(found)}" if found else "is empty"
         raise InvalidInput(f"{problem}, and needs exactly one of {', '.join(names)}", field=fields.path)

@@ -16,6 +16,8 @@ def kind_of(value: object) -> str:
         return "empty"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return "a huge number"  # Python refuses to write out the hugest
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):

@@ -22,14 +22,14 @@ Spec = TypeVar("Spec")
 
 OUR_PREFIX = "socketplane.io/"
 ANNOTATIONS = (network_policy.MODE,)
-"""All that we know under our prefix; others there are refused, as a misspelt one would be without effect."""
+"""All that there are under our prefix; others there are refused, as a misspelt one would be without effect."""
 
 METADATA_OF_SERVERS = (
     *("creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers", "generateName"),
     *("generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"),
 )
-_NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
+NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _head(value: object, network: str | None, kind: Kind[Any], kind_name: str) -
     fields.finish()
     if given is None:
         raise InvalidInput("is missing", field="metadata.name", remedy="give the policy a name")
-    name = _match(given, "metadata.name", _NAME)
+    name = _match(given, "metadata.name", NAME)
     kept = {"name": name} | {key: found for key, found in notes.items() if found}
     if kind.namespaced:
         network = kept["namespace"] = _network(network if namespace is None else namespace)
@@ -159,7 +159,7 @@ def _network(value: object) -> str:
     if value is None:
         remedy = "name the network that the policy is for, here or with --network"
         raise InvalidInput("is missing", field="metadata.namespace", remedy=remedy)
-    return _match(value, "metadata.namespace", _NETWORK)
+    return _match(value, "metadata.namespace", NETWORK)
 
 
 def _check_annotations(annotations: Mapping[str, str]) -> None:
