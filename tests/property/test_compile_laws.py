@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import copy
+import random
+from dataclasses import replace
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from socketplane.compile import Compiler, Features, Intent, compile_all, operations
-from support.intent import CLUSTER, key_of, settled, things
+from socketplane.model.spec import Policy
+from support.intent import CLUSTER, NAMES, key_of, networks, settled, things
 from support.northbound import Northbound
+from support.policies import cluster_specs, specs
 
-steps = st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove"]), things, st.booleans()), max_size=40)
+_zones = st.fixed_dictionaries({}, optional={"zone": st.sampled_from("ab")})
+_networks = st.builds(lambda net, labels: replace(net, labels=labels), networks, _zones)
+_names = st.sampled_from("pqr")
+_policies = st.one_of(
+    st.builds(Policy, st.sampled_from(NAMES), _names, st.integers(1, 9), specs),
+    st.builds(Policy, st.just(""), _names, st.integers(1, 9), cluster_specs),
+)
+everything = st.one_of(things, _networks, _policies, _policies)
+steps = st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove"]), everything, st.booleans()), max_size=40)
+features = st.builds(Features, acl_tier=st.booleans())
 History = list[tuple[str, Intent, bool]]
 
 FOREIGN_GROUP, FOREIGN_SWITCH, FOREIGN_PORT, FOREIGN_ACL = (UUID(int=number) for number in range(1, 5))
@@ -38,19 +51,29 @@ def play(history: History, compiler: Compiler, northbound: Northbound | None = N
     return state
 
 
-@given(steps)
-def test_any_history_ends_in_what_a_fresh_start_compiles(history: History) -> None:
-    compiler = Compiler(CLUSTER)
+@given(steps, features)
+def test_any_history_ends_in_what_a_fresh_start_compiles(history: History, able: Features) -> None:
+    compiler = Compiler(CLUSTER, able)
     state = play(history, compiler)
-    fresh = compile_all(CLUSTER, Features(), state.values())
+    fresh = compile_all(CLUSTER, able, state.values())
     assert compiler.desired.rows == fresh.rows
     assert compiler.desired.edges == fresh.edges
     assert not compiler.flush()
 
 
-@given(steps)
-def test_after_any_history_of_differences_a_full_pass_finds_nothing_to_do(history: History) -> None:
-    compiler, northbound = Compiler(CLUSTER), Northbound()
+@given(steps, st.randoms(use_true_random=False))
+def test_the_order_in_which_the_intent_arrives_is_no_matter(history: History, chance: random.Random) -> None:
+    state = play(history, Compiler(CLUSTER))
+    fresh = compile_all(CLUSTER, Features(), state.values())
+    things = list(state.values())
+    chance.shuffle(things)
+    shuffled = compile_all(CLUSTER, Features(), things)
+    assert (shuffled.rows, shuffled.edges) == (fresh.rows, fresh.edges)
+
+
+@given(steps, features)
+def test_after_any_history_of_differences_a_full_pass_finds_nothing_to_do(history: History, able: Features) -> None:
+    compiler, northbound = Compiler(CLUSTER, able), Northbound()
     play(history, compiler, northbound)
     assert operations(compiler.desired, northbound) == []
     assert {(table, uuid) for table, rows in northbound.items() for uuid in rows} == set(compiler.desired.rows)

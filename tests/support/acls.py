@@ -5,7 +5,7 @@ tests/northd asks the real OVN the same questions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from uuid import UUID
@@ -23,8 +23,18 @@ class Packet:
     source: IPv4Address
     destination: IPv4Address
     protocol: str
-    """tcp, udp or icmp4."""
+    """tcp, udp, sctp or icmp4."""
     port: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a packet: the names of the ACLs that decide last, the labels that they give, and what is logged."""
+
+    allow: bool
+    names: set[str] = field(default_factory=set)
+    logged: set[str] = field(default_factory=set)
+    labels: set[int] = field(default_factory=set)
 
 
 class Acls:
@@ -56,24 +66,35 @@ class Acls:
         self._switch_of = switches
         self._switches = {group: {switches[port] for port in ports} for group, ports in self._groups.items()}
 
-    def judge(self, stage: str, port: str, packet: Packet, host: str) -> tuple[bool, set[str]]:
-        """Return whether a port's ACLs of a stage let a packet through, and the names of those that decide."""
+    def judge(self, stage: str, port: str, packet: Packet, host: str) -> Outcome:
+        """Return what a port's ACLs of a stage do with a packet, tier by tier."""
         switch = self._switch_of[port]
         here = [acl for group, acl in self._acls if acl["direction"] == stage and switch in self._switches[group]]
         found = [acl for acl in here if self._matches(acl["match"], stage, port, packet, host)]
-        if not found:
-            return True, set()
-        top = max(acl["priority"] for acl in found)
-        deciding = [acl for acl in found if acl["priority"] == top]
-        assert len({acl["action"] for acl in deciding}) == 1, "allow and drop at one priority"
-        return deciding[0]["action"] != "drop", {acl["name"] for acl in deciding}
+        logged: set[str] = set()
+        for tier in sorted({acl.get("tier", 0) for acl in found}):
+            of_tier = [acl for acl in found if acl.get("tier", 0) == tier]
+            top = max(acl["priority"] for acl in of_tier)
+            deciding = [acl for acl in of_tier if acl["priority"] == top]
+            (action,) = {acl["action"] for acl in deciding}
+            logged |= {acl["name"] for acl in deciding if acl["log"]}
+            if action != "pass":
+                return Outcome(
+                    action != "drop", {acl["name"] for acl in deciding}, logged, {acl["label"] for acl in deciding}
+                )
+        return Outcome(True, set(), logged)
 
     def _matches(self, match: str, stage: str, port: str, packet: Packet, host: str) -> bool:
         return all(self._holds(term, stage, port, packet, host) for term in match.split(" && "))
 
     def _holds(self, term: str, stage: str, port: str, packet: Packet, host: str) -> bool:
-        if term.startswith("is_chassis_resident("):
+        if term.startswith("("):
+            return any(self._holds(one, stage, port, packet, host) for one in term.strip("()").split(" || "))
+        if term.startswith("is_chassis_resident"):
             return term == f'is_chassis_resident("{host_port(host)}")'
+        if " <= " in term:
+            first, field, last = term.split(" <= ")
+            return packet.protocol == _transport(field) and int(first) <= packet.port <= int(last)
         if " == " not in term:
             return term in ("ip", "ip4", packet.protocol)
         field, value = term.split(" == ")
@@ -84,24 +105,36 @@ class Acls:
             address = packet.source if field == "ip4.src" else packet.destination
             if value.startswith("$"):
                 return address in self._addresses[value[1:].removesuffix("_ip4")]
-            return address in IPv4Network(value)
-        protocol, _, attribute = field.partition(".")
-        assert attribute == "dst"
-        return packet.protocol == protocol and packet.port in {int(n) for n in value.strip("{}").split(", ")}
+            return any(address in IPv4Network(text) for text in _set(value))
+        return packet.protocol == _transport(field) and packet.port in map(int, _set(value))
 
 
-def passes(view: View, acls: Acls, source: Party, destination: Party, protocol: str, port: int) -> bool:
-    """Return whether a packet between two ends passes: source's ACLs, the router, destination's ACLs."""
+def _set(value: str) -> list[str]:
+    return value.strip("{}").split(", ")
+
+
+def _transport(field: str) -> str:
+    protocol, _, attribute = field.partition(".")
+    assert attribute == "dst"
+    return protocol
+
+
+def passes(view: View, acls: Acls, source: Party, destination: Party, protocol: str, port: int) -> Outcome:
+    """Return what becomes of a packet between two ends: source's ACLs, the router, destination's ACLs."""
     packet = Packet(address(source), address(destination), protocol, port)
-    if isinstance(source, Endpoint) and not acls.judge("from-lport", endpoint_port(source), packet, source.host)[0]:
-        return False
+    out = Outcome(True)
+    if isinstance(source, Endpoint):
+        out = acls.judge("from-lport", endpoint_port(source), packet, source.host)
     networks = {end.network for end in (source, destination) if isinstance(end, Endpoint)}
     routed = len(networks) != 1 or not (isinstance(source, Endpoint) and isinstance(destination, Endpoint))
+    if not out.allow:
+        return out
     if routed and any(view.networks[uuid].internal for uuid in networks):
-        return False
+        return Outcome(False, set(), out.logged)
     if not isinstance(destination, Endpoint):
-        return not in_pool(view.cluster, destination)
-    return acls.judge("to-lport", endpoint_port(destination), packet, destination.host)[0]
+        return Outcome(not in_pool(view.cluster, destination), out.names, out.logged, out.labels)
+    into = acls.judge("to-lport", endpoint_port(destination), packet, destination.host)
+    return Outcome(into.allow, into.names, out.logged | into.logged, into.labels)
 
 
 def in_pool(cluster: Cluster, party: Party) -> bool:
