@@ -38,6 +38,8 @@ class Ports:
         self.not_installed = False
         self.detaching = asyncio.Event()
         self.detaching.set()
+        self.attaching = asyncio.Event()
+        self.attaching.set()
 
     async def attach(self, endpoint_id, mac, mtu):
         assert mtu == self.mtu
@@ -45,6 +47,7 @@ class Ports:
         if self.broken:
             raise Unavailable(self.broken)
         await asyncio.sleep(0)
+        await self.attaching.wait()
         self.attached[endpoint_id] = mac
         return "sc" + endpoint_id[:12]
 

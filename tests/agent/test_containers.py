@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from socketplane.model.types import mac_of
-from support.engine import EngineError
+from support.engine import EngineError, Place
 
 
 async def test_a_container_gets_address_mac_gateway_and_its_identity_before_join_answers(world, h1, until):
@@ -153,14 +153,14 @@ async def test_join_fails_when_flows_are_not_installed_and_leaves_nothing(world,
     assert h1.ports.attached == {}
 
 
-async def test_create_endpoint_that_fails_undoes_itself(world, h1, until):
+async def test_a_port_that_can_not_be_made_fails_the_start_and_leaves_nothing(world, h1, until):
     await world.admin.call("POST", "/v1/networks", {"name": "web"})
     await until(lambda: "web" in h1.engine.names())
     h1.ports.broken = "Open vSwitch does not answer"
-    with pytest.raises(EngineError, match="Open vSwitch does not answer"):
+    with pytest.raises(EngineError, match=r"NetworkDriver\.Join: socketplane: Open vSwitch does not answer"):
         await h1.engine.run("a", "web")
-    assert "NetworkDriver.DeleteEndpoint" not in [method for method, _ in h1.engine.plugin.calls]
     assert h1.agent.state.endpoints == {}
+    assert await world.items("/v1/endpoints") == []
     assert await world.items("/v1/leases", host="h1") == []
     tries = h1.ports.tries
     results = await asyncio.gather(*(h1.engine.run(f"b{n}", "web") for n in range(10)), return_exceptions=True)
@@ -175,6 +175,59 @@ async def test_create_endpoint_that_fails_undoes_itself(world, h1, until):
             return None
 
     await until(recovered)
+
+
+async def test_the_controller_is_told_while_the_port_is_made_and_join_waits_for_it(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names())
+    h1.ports.attaching.clear()
+    start = asyncio.create_task(h1.engine.run("a", "web"))
+
+    async def told():
+        return "a" in await world.endpoints()
+
+    await until(told)
+    assert h1.ports.attached == {}
+    assert not start.done()
+    h1.ports.attaching.set()
+    (place,) = (await start).places.values()
+    assert h1.ports.attached == {place.endpoint: place.mac}
+
+
+async def begun(h1):
+    """Call CreateEndpoint, and return while its port is still being made."""
+    plugin, net = h1.engine.plugin, h1.engine.net("web")
+    address = (await plugin.call("IpamDriver.RequestAddress", {"PoolID": net.pool_id}))["Address"]
+    place = Place("ab" * 32, address, "")
+    h1.ports.attaching.clear()
+    common = {"NetworkID": net.id, "EndpointID": place.endpoint}
+    answer = await plugin.call("NetworkDriver.CreateEndpoint", {**common, "Interface": {"Address": address}})
+    place.mac = answer["Interface"]["MacAddress"]
+    h1.engine.create("a", "web").places[net.id] = place
+    return common, place
+
+
+async def test_an_endpoint_that_is_deleted_while_its_port_is_made_has_none(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names())
+    common, place = await begun(h1)
+    await h1.engine.plugin.call("NetworkDriver.DeleteEndpoint", common)
+    h1.ports.attaching.set()
+    second = await h1.engine.run("b", "web")
+    assert list(h1.ports.attached) == [entry.endpoint for entry in second.places.values()]
+    assert place.endpoint not in h1.agent.state.endpoints
+
+
+async def test_an_agent_that_stops_while_a_port_is_made_makes_it_after_its_return(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names())
+    common, place = await begun(h1)
+    await h1.stop()
+    h1.ports.attaching.set()
+    await h1.start()
+    assert h1.ports.attached == {}, "given up, not left to finish behind the next agent's back"
+    await h1.engine.plugin.call("NetworkDriver.Join", {**common, "SandboxKey": "", "Options": {}})
+    assert h1.ports.attached == {place.endpoint: place.mac}
 
 
 async def test_every_method_may_be_repeated(world, h1, until):

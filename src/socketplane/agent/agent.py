@@ -164,6 +164,7 @@ class Agent:
 
     async def close(self) -> None:
         """Write down what is known; containers keep what they have."""
+        await self.driver.close()
         await self.state.save()
 
     async def _confine_with(self, network: NetworkRecord) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,8 +13,9 @@ import structlog
 from socketplane import wire
 from socketplane.agent import protocol
 from socketplane.agent.adoption import Adoption
+from socketplane.agent.attachments import Attachments
 from socketplane.agent.identity import Identifier, Identity
-from socketplane.agent.link import Breaker, Link
+from socketplane.agent.link import Link
 from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
@@ -25,7 +25,6 @@ from socketplane.errors import InUse, InvalidInput, SocketPlaneError, Unavailabl
 from socketplane.model.types import mac_of
 
 INSTALL_TIMEOUT = 10.0
-_DETACH_TIMEOUT = 3.0
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}")
 _log = structlog.get_logger()
 
@@ -78,8 +77,7 @@ class NetworkDriver:
         self._clock = clock
         self._monotonic = monotonic
         self._install_timeout = install_timeout
-        self._container_ends: dict[str, str] = {}
-        self._breaker = Breaker(monotonic, "datapath")
+        self._attachments = Attachments(plumbing, monotonic)
 
     def methods(self) -> dict[str, Method]:
         """Return the methods by the names that dockerd calls."""
@@ -99,6 +97,10 @@ class NetworkDriver:
             "FreeNetwork": self.nothing,
         }
         return {name: Method(calls[name.partition(".")[2]], request) for name, request in REQUESTS.items()}
+
+    async def close(self) -> None:
+        """Leave no port half made; finished ones stay."""
+        await self._attachments.close()
 
     async def nothing(self, _: protocol.Request) -> dict[str, Any]:
         """Succeed: there is nothing to do."""
@@ -126,7 +128,10 @@ class NetworkDriver:
         return {}
 
     async def create_endpoint(self, request: protocol.CreateEndpoint) -> dict[str, Any]:
-        """Make the container's port. Docker does not call DeleteEndpoint if this fails, so a failure undoes itself."""
+        """Begin the container's port; Join, which comes after Docker made the container's namespace, waits for it.
+
+        Docker does not call DeleteEndpoint if this fails, so nothing is begun then; it does if Join fails.
+        """
         address = request.interface.address
         if request.interface.address_ipv6:
             raise Unsupported("IPv6 is not supported yet", remedy="leave out --ip6")
@@ -140,7 +145,11 @@ class NetworkDriver:
             if address.ip not in network.subnet:
                 raise InvalidInput(f"{address.ip} is outside {network.subnet}", field="Interface.Address")
             record = _endpoint(request.endpoint, network, address, given or mac_of(address.ip))
-            await self._attach(record)
+            self._attachments.begin(record)
+            held = self._state.endpoints.get(record.id)
+            if held is None or not held.put:
+                self._state.endpoints[record.id] = record
+                self._state.changed()
         return {"Interface": {} if given else {"MacAddress": record.mac}}
 
     async def join(self, request: protocol.EndpointRequest) -> dict[str, Any]:
@@ -159,7 +168,7 @@ class NetworkDriver:
             named = self._monotonic()
             await self._tell(record, identity)
             written = self._monotonic()
-            container_end = self._container_ends.get(record.id) or await self._attach(record)
+            container_end = await self._attachments.container_end(record)
             await self._installed(record.id)
         steps = {"named": named - began, "written": written - named, "installed": self._monotonic() - written}
         _log.info(
@@ -178,8 +187,7 @@ class NetworkDriver:
         """Undo an endpoint. Never fails: Docker would only log it, and the reconciler finishes what was not possible."""
         async with self._locks.hold(request.endpoint):
             record = self._state.drop_endpoint(request.endpoint, self._clock())
-            self._container_ends.pop(request.endpoint, None)
-            await self._detach(request.endpoint)
+            await self._attachments.detach(request.endpoint)
             if record is None or record.put:
                 await self._outbox.delete_endpoint(request.endpoint, (record.network, record.address) if record else None)
         return {}
@@ -217,29 +225,6 @@ class NetworkDriver:
         except SocketPlaneError as error:
             _log.warning("network.delete_later", network=str(record.id), reason=str(error))
             self._state.tombstones.add(record.id)
-
-    async def _attach(self, record: EndpointRecord) -> str:
-        self._breaker.refuse(0)  # libnetwork makes a network's endpoints one after another: they must not add up
-        try:
-            name = await self._plumbing.attach(record.id, record.mac, self._plumbing.mtu)
-        except Unavailable as error:
-            self._breaker.failed(str(error))
-            raise
-        self._breaker.answered()
-        known = self._state.endpoints.get(record.id)
-        if known is None or not known.put:
-            self._state.endpoints[record.id] = record
-        self._state.changed()
-        self._container_ends[record.id] = name
-        return name
-
-    async def _detach(self, endpoint: str) -> None:
-        """Remove the port, or leave it to the reconciler: a stop must not hang because Open vSwitch does."""
-        try:
-            async with asyncio.timeout(_DETACH_TIMEOUT):
-                await self._plumbing.detach(endpoint)
-        except (SocketPlaneError, OSError, TimeoutError) as error:
-            _log.warning("endpoint.detach_later", endpoint=endpoint[:12], reason=str(error) or "no answer in time")
 
     async def _installed(self, endpoint: str) -> None:
         try:
