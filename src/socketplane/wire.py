@@ -27,9 +27,12 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | PUT /v1/endpoints/{id}                   | its host | `EndpointPut` -> `Endpoint` |
 | DELETE /v1/endpoints/{id}                | its host | idempotent; `?release=true` releases its address too |
 | POST /v1/endpoints                       | hosts  | `EndpointBulk` -> `EndpointBulkReply`: many in one |
-| GET /v1/policies, /v1/policies/{network}/{name} | all | `Policy` |
-| POST /v1/policies                        | admin  | `PolicyApply` -> list of `PolicyApplied`: all or nothing |
+| GET /v1/policies, /v1/policies/{network}/{name} | all | `Policy`; `-` stands for no network |
+| POST /v1/policies                        | admin  | `PolicyApply` -> `PolicyOutcome`: all or nothing |
 | DELETE /v1/policies/{network}/{name}     | admin  | |
+| GET /v1/policies/history                 | all    | `PolicyRevision`, the oldest that is kept first |
+| POST /v1/policies/rollback               | admin  | `PolicyRollback` -> `PolicyOutcome` |
+| POST /v1/policies/confirm                | admin  | `PolicyConfirm` -> `PolicyRevision`; idempotent |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
@@ -52,6 +55,9 @@ EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 SystemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Labels = dict[str, str]
+PolicyKind = Literal["NetworkPolicy", "ClusterNetworkPolicy"]
+NO_NETWORK = "-"
+"""Stands for the network, in paths, of a policy that belongs to none."""
 
 
 class Wire(BaseModel):
@@ -252,32 +258,93 @@ class EndpointBulkReply(Wire):
 
 
 class Policy(Wire):
-    """A policy; `document` is the NetworkPolicy as applied."""
+    """A policy; `document` is what was applied. A ClusterNetworkPolicy belongs to no network: `network` is empty."""
 
+    kind: PolicyKind = "NetworkPolicy"
     network: str
     name: str
     number: int
+    tier: Literal["Admin", "Baseline"] | None = None
+    """Of a ClusterNetworkPolicy, as its priority."""
+    priority: int | None = None
+    mode: Literal["enforce", "audit"] = "enforce"
     subjects: int = 0
     """Endpoints that it selects now."""
     network_exists: bool = True
     document: dict[str, object]
 
 
-class PolicyApply(Wire):
-    """NetworkPolicy documents; `metadata.namespace` names the network, `network` stands in where it is absent."""
+class PolicyDocuments(Wire):
+    """Policy documents; `metadata.namespace` names a NetworkPolicy's network, `network` stands in where it is absent."""
 
     documents: Annotated[list[dict[str, object]], Field(min_length=1, max_length=10_000)]
     network: Name | None = None
 
 
-class PolicyApplied(Wire):
-    """What applying did."""
+class PolicyApply(PolicyDocuments):
+    """Create or replace these policies, all or none."""
 
+    confirm_within: Annotated[float, Field(ge=1, le=86400)] | None = None
+    """Seconds after which the change takes itself back, unless it is confirmed."""
+
+
+class PolicyApplied(Wire):
+    """What became of one policy."""
+
+    kind: PolicyKind = "NetworkPolicy"
     network: str
     name: str
-    change: Literal["created", "configured", "unchanged"]
+    change: Literal["created", "configured", "unchanged", "removed"]
     network_exists: bool = True
     """False: it waits for a network of that name."""
+
+
+class PolicyOutcome(Wire):
+    """What a change of policies did."""
+
+    items: list[PolicyApplied]
+    revision: int | None = None
+    """Its number in the history; None where nothing changed."""
+    confirm_by: float | None = None
+    """When the latest change is taken back unless it is confirmed; None where none waits."""
+    warnings: list[str] = []
+
+
+class PolicyConfirm(Wire):
+    """Keep the change that waits; `revision` says which one is meant."""
+
+    revision: int | None = None
+
+
+class PolicyRollback(Wire):
+    """Go back to the state right after a revision; 0 is the state before the first one."""
+
+    revision: Annotated[int, Field(ge=0)]
+
+
+class PolicyChanged(Wire):
+    """One policy that a revision changed."""
+
+    kind: PolicyKind
+    network: str
+    name: str
+    change: Literal["created", "configured", "removed"]
+
+
+class PolicyRevision(Wire):
+    """One change of policies. `target` is the revision whose state a rollback or an expiry brought back."""
+
+    number: int
+    time: float
+    who: str
+    """`local` over the controller's socket, `CN=name` with a certificate, `controller` for its own doing."""
+    action: Literal["apply", "remove", "rollback", "expire"]
+    target: int | None = None
+    changes: list[PolicyChanged]
+    confirm_by: float | None = None
+    confirmed: float | None = None
+    state: Literal["", "waiting", "confirmed", "taken back"] = ""
+    """Empty where it needed no confirmation."""
 
 
 class DenialReport(Wire):

@@ -31,7 +31,7 @@ def controller(paths: Paths) -> Iterator[Controller]:
 
 @pytest.fixture
 def cluster(controller: Controller) -> Controller:
-    """Two hosts, two networks, three endpoints, a policy and a token."""
+    """Two hosts, two networks, three endpoints, two policies and a token."""
     report = wire.HostReport(version="0.1.0", datapath="userspace", docker="20.10.24", ovs="3.1.0", ovn_controller=True)
     controller.hosts = [
         wire.Host(
@@ -56,6 +56,19 @@ def cluster(controller: Controller) -> Controller:
         endpoint("c", DATABASE, "db", "h1", "10.192.4.2", "app-1", known=False),
     ]
     document = {"metadata": {"name": "allow-app", "namespace": "web"}, "spec": {"podSelector": {}, "egress": []}}
-    controller.policies = [wire.Policy(network="web", name="allow-app", number=1, subjects=2, document=document)]
+    guard = {"metadata": {"name": "guard"}, "spec": {"egress": [{"action": "Deny"}]}}
+    controller.policies = [
+        wire.Policy(network="web", name="allow-app", number=1, subjects=2, document=document),
+        wire.Policy(
+            kind="ClusterNetworkPolicy",
+            network="",
+            name="guard",
+            number=2,
+            tier="Admin",
+            priority=5,
+            subjects=3,
+            document=guard,
+        ),
+    ]
     controller.tokens = [wire.Token(id="t1", created=1.0, expires=4e9, uses=2)]
     return controller

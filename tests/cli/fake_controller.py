@@ -35,6 +35,9 @@ class Controller:
     networks: list[wire.Network] = field(default_factory=list)
     endpoints: list[wire.Endpoint] = field(default_factory=list)
     policies: list[wire.Policy] = field(default_factory=list)
+    revisions: list[wire.PolicyRevision] = field(default_factory=list)
+    outcome: wire.PolicyOutcome | None = None
+    """What changes of policies are answered with; None: all that was asked for is created."""
     tokens: list[wire.Token] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     explanation: wire.Explanation | None = None
@@ -62,6 +65,14 @@ class Controller:
                 )
             case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens") as kind]:
                 return {"items": [item.model_dump(mode="json") for item in getattr(self, kind)]}
+            case ["GET", "policies", "history"]:
+                return {"items": [item.model_dump(mode="json") for item in self.revisions]}
+            case ["POST", "policies", "rollback"]:
+                wire.PolicyRollback.model_validate(request.body)
+                return self.outcome or wire.PolicyOutcome(items=[])
+            case ["POST", "policies", "confirm"]:
+                wire.PolicyConfirm.model_validate(request.body)
+                return self.revisions[-1].model_copy(update={"state": "confirmed", "confirmed": 1.0})
             case ["GET", "explain"]:
                 assert self.explanation is not None
                 return self.explanation
@@ -85,7 +96,7 @@ class Controller:
             "hosts": lambda host: [[host.name]],
             "networks": lambda network: [[str(network.id)], [network.name]],
             "endpoints": lambda endpoint: [[endpoint.id]],
-            "policies": lambda policy: [[policy.network, policy.name]],
+            "policies": lambda policy: [[policy.network or wire.NO_NETWORK, policy.name]],
             "tokens": lambda token: [[token.id]],
         }
         wanted = [unquote(name) for name in names]
@@ -107,9 +118,19 @@ class Controller:
         self.networks.append(network)
         return network
 
-    def apply(self, wanted: wire.PolicyApply) -> list[dict[str, str]]:
-        names = [(item["metadata"].get("namespace", wanted.network), item["metadata"]["name"]) for item in wanted.documents]
-        return [{"network": network, "name": name, "change": "created"} for network, name in names]
+    def apply(self, wanted: wire.PolicyApply) -> wire.PolicyOutcome:
+        items = [
+            wire.PolicyApplied.model_validate(
+                {
+                    "kind": item["kind"],
+                    "network": item["metadata"].get("namespace", wanted.network or ""),
+                    "name": item["metadata"]["name"],
+                    "change": "created",
+                }
+            )
+            for item in wanted.documents
+        ]
+        return self.outcome or wire.PolicyOutcome(items=items, revision=1)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -30,8 +30,9 @@ def test_lists_have_stable_columns_in_a_pipe(cli: Cli, cluster: Controller) -> N
         ["cccccccccccc", "app-1", "db", "h1", "10.192.4.2", "unknown"],
     ]
     assert cli.columns("policy", "ls") == [
-        ["NETWORK", "NAME", "TYPES", "SUBJECTS"],
-        ["web", "allow-app", "Ingress,Egress", "2"],
+        ["KIND", "NETWORK", "NAME", "TIER", "PRIORITY", "MODE", "TYPES", "SUBJECTS"],
+        ["NetworkPolicy", "web", "allow-app", "-", "-", "enforce", "Ingress", "2"],
+        ["ClusterNetworkPolicy", "-", "guard", "Admin", "5", "enforce", "Egress", "3"],
     ]
     assert [row[0] for row in cli.columns("token", "ls")] == ["TOKEN ID", "t1"]
 
@@ -62,7 +63,7 @@ def test_empty_lists(cli: Cli, controller: Controller, noun: str) -> None:
         ("host", ["h1", "h2"]),
         ("network", [str(WEB), str(DATABASE)]),
         ("endpoint", ["a" * 64, "b" * 64, "c" * 64]),
-        ("policy", ["web/allow-app"]),
+        ("policy", ["web/allow-app", "guard"]),
         ("token", ["t1"]),
     ],
 )
@@ -132,13 +133,20 @@ def test_a_refused_removal_says_why(cli: Cli, cluster: Controller) -> None:
 
 def test_token_and_policy_are_removed_by_name(cli: Cli, cluster: Controller) -> None:
     assert cli("token", "rm", "t1").stdout == "t1\n"
-    assert cli("policy", "rm", "web/allow-app").stdout == "web/allow-app\n"
+    assert cli("policy", "rm", "web/allow-app", "guard").stdout == "web/allow-app\nguard\n"
     assert (cluster.tokens, cluster.policies) == ([], [])
 
 
 def test_policy_name_with_the_network_beside_it(cli: Cli, cluster: Controller) -> None:
     assert cli.json("policy", "inspect", "--network", "web", "allow-app")[0]["name"] == "allow-app"
-    assert "write NETWORK/NAME" in cli("policy", "inspect", "allow-app", code=2).stderr
+    assert "write NETWORK/NAME" in cli("policy", "inspect", "web/", code=2).stderr
+
+
+def test_policy_name_alone_is_the_clusters(cli: Cli, cluster: Controller) -> None:
+    assert cli.json("policy", "inspect", "guard")[0]["tier"] == "Admin"
+    assert cli.json("policy", "inspect", "allow-app", code=1) == []
+    assert [request.path for request in cluster.requests] == ["/v1/policies/-/guard", "/v1/policies/-/allow-app"]
+    assert cli("policy", "ls", "-q", "--network", "web").stdout == "web/allow-app\n"
     assert "not on the network" in cli("policy", "inspect", "--network", "db", "web/allow-app", code=2).stderr
 
 
@@ -228,6 +236,7 @@ def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> 
     assert report is not None
     conflict = "web: a bridge network of this name is on this host"
     cluster.hosts[0] = cluster.hosts[0].model_copy(update={"report": report.model_copy(update={"conflicts": [conflict]})})
+    cluster.policies.pop()
     text = cli("status").stdout
     assert "2 hosts (1 ready), 2 networks, 3 endpoints, 1 policy" in text
     assert text.count("ALARM: ") == 2

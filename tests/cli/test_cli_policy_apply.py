@@ -42,7 +42,8 @@ def test_files_and_standard_input_in_one_request(cli: Cli, controller: Controlle
 
 def test_json_names_what_was_done(cli: Cli, controller: Controller, write) -> None:
     applied = cli.json("policy", "apply", "-f", write("a.yaml", document("one")), "-o", "json")
-    assert applied == [{"network": "web", "name": "one", "change": "created"}]
+    created = {"kind": "NetworkPolicy", "network": "web", "name": "one", "change": "created", "network_exists": True}
+    assert applied == {"items": [created], "revision": 1, "confirm_by": None, "warnings": []}
 
 
 def test_the_flag_stands_in_for_the_namespace(cli: Cli, controller: Controller, write) -> None:

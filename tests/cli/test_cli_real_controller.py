@@ -164,7 +164,8 @@ def test_policy_and_explain(shop: World) -> None:
     assert cli("policy", "apply", "-f", "-", stdin=POLICY).stdout == "networkpolicy shop/app-from-web unchanged\n"
     changed = POLICY.replace("8080", "9090")
     assert cli("policy", "apply", "-f", "-", stdin=changed).stdout == "networkpolicy shop/app-from-web configured\n"
-    assert cli.columns("policy", "ls")[1] == ["shop", "app-from-web", "Ingress", "1"]
+    shown = ["NetworkPolicy", "shop", "app-from-web", "-", "-", "enforce", "Ingress", "1"]
+    assert cli.columns("policy", "ls")[1] == shown
     allowed = cli.json("explain", "web-1", "app-1:9090", "-o", "json")
     assert (allowed["verdict"], allowed["policy"]) == ("allow", "shop/app-from-web")
     denied = cli.json("explain", "shop/web-1", "shop/app-1:8080/tcp", "-o", "json", code=3)

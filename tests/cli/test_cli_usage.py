@@ -37,7 +37,12 @@ from socketplane.cli.main import app
         "token create --ttl 31d",
         "token create --uses 0",
         "policy apply",
-        "policy rm nowhere",
+        "policy rm /nowhere",
+        "policy apply -f - --confirm-within soon",
+        "policy rollback",
+        "policy rollback -1",
+        "policy rollback x",
+        "policy confirm 0",
         "policy inspect web/",
         "explain a",
         "explain a :80",
@@ -79,7 +84,8 @@ def test_the_contract_is_there() -> None:
     there = {" ".join(names) for names, _ in commands(get_command(app))}
     wanted = """up; down; join; leave; status; token create; token ls; token rm; host ls; host inspect; network ls;
         network create; network inspect; network rm; endpoint ls; endpoint inspect; policy apply; policy ls;
-        policy inspect; policy rm; explain; lab up; lab ls; lab exec; lab down; version; completion"""
+        policy inspect; policy rm; policy history; policy rollback; policy confirm;
+        explain; lab up; lab ls; lab exec; lab down; version; completion"""
     assert {" ".join(name.split()) for name in wanted.split(";")} <= there
 
 
@@ -107,6 +113,7 @@ def test_completion_knows_commands_flags_and_names(cli: Cli, cluster: Controller
     assert complete(cli, "socketplane network rm w") == ["web"]
     assert complete(cli, "socketplane endpoint ls --host ") == ["h1", "h2"]
     assert complete(cli, "socketplane policy inspect web/") == ["web/allow-app"]
+    assert complete(cli, "socketplane policy inspect g") == ["guard"]
     assert complete(cli, "socketplane explain ") == ["app-1", "web-1"]
 
 

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import copy
 import json
+import shutil
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from socketplane.cluster.openvswitch import prepare_file
 from socketplane.controller.rows import host_uuid
 from socketplane.controller.schema import DATABASE, SCHEMA_FILE, load_schema, upgrade, version
 from socketplane.errors import Conflict, Unavailable
@@ -70,13 +73,40 @@ async def test_an_older_database_is_converted_and_keeps_its_content(tmp_path, ke
             assert (await controller.admin.call("POST", "/v1/networks", {"name": "new", "request": "r"}))["name"] == "new"
 
 
+OLD_FILE = Path(__file__).parent / "intent-1.0.0.db"
+"""What the program of schema 1.0.0 left: two hosts, a network, two endpoints, a token, and the second of two policies."""
+
+
+@pytest.mark.parametrize("converted_by", ["controller", "up"])
+async def test_a_database_file_of_1_0_0_becomes_one_with_a_history(tmp_path, keys, converted_by):
+    directory = tmp_path / "intent"
+    await asyncio.to_thread(directory.mkdir)
+    await asyncio.to_thread(shutil.copy, OLD_FILE, directory / "db")
+    if converted_by == "up":
+        await asyncio.to_thread(prepare_file, directory / "db", SCHEMA_FILE)
+    async with (
+        OvsdbServer(SCHEMA_FILE, directory) as intent,
+        OvsdbServer(support.NB_SCHEMA, tmp_path / "northbound") as northbound,
+        support.controller(support.Databases(tmp_path, intent, northbound), keys) as controller,
+    ):
+        call = controller.admin.call
+        (kept,) = (await call("GET", "/v1/policies"))["items"]
+        assert (kept["name"], kept["number"], kept["subjects"]) == ("kept", 2, 1)
+        assert len((await call("GET", "/v1/endpoints"))["items"]) == 2
+        assert len((await call("GET", "/v1/tokens"))["items"]) == 1
+        assert (await call("GET", "/v1/policies/history"))["items"] == []
+        await call("DELETE", "/v1/policies/web/kept")
+        assert (await call("POST", "/v1/policies/rollback", {"revision": 0}))["revision"] == 2
+        assert (await call("GET", "/v1/policies"))["items"] == [kept]
+
+
 async def test_a_newer_database_is_refused_and_not_touched(tmp_path, keys):
     newer = {**SCHEMA, "version": "2.0.0"}
     async with (
         OvsdbServer(newer, tmp_path / "intent") as intent,
         OvsdbServer(support.NB_SCHEMA, tmp_path / "northbound") as northbound,
     ):
-        with pytest.raises(Conflict, match=r"has schema 2\.0\.0, this program knows 1\.0\.0; install the newer"):
+        with pytest.raises(Conflict, match=r"has schema 2\.0\.0, this program knows 1\.1\.0; install the newer"):
             async with support.controller(support.Databases(tmp_path, intent, northbound), keys):
                 pass
         assert (await run("ovsdb-client", "get-schema-version", intent.remote, DATABASE)).strip() == "2.0.0"
@@ -132,4 +162,4 @@ def fill(file):
 
 
 def test_the_schema_is_valid_json_with_a_version():
-    assert json.loads(SCHEMA_FILE.read_text())["version"] == "1.0.0"
+    assert json.loads(SCHEMA_FILE.read_text())["version"] == "1.1.0"

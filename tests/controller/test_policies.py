@@ -21,7 +21,7 @@ def from_(labels, port):
 
 async def apply(controller, *documents, **more):
     applied = await controller.admin.call("POST", "/v1/policies", {"documents": list(documents), **more})
-    return [one["change"] for one in applied]
+    return [one["change"] for one in applied["items"]]
 
 
 async def test_policies_are_made_changed_and_removed(world):

@@ -4,59 +4,18 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from ipaddress import IPv4Address
 
 import pytest
 
 from socketplane.config import Paths
-from socketplane.errors import Unavailable
-from socketplane.identity import HostIdentity
 from socketplane.transport.client import ControllerClient
-from support import controller_keys
-from support.ovsdb_server import free_port
+from support.controller_process import answer, manager, start
 
 
 @pytest.fixture
 def paths(tmp_path):
     """A manager's files."""
-    made = Paths(tmp_path / "root")
-    controller_keys.manager(made.pki)
-    port = free_port()
-    HostIdentity(
-        name="h1",
-        system_id="system-h1",
-        role="manager",
-        address=IPv4Address("127.0.0.1"),
-        controllers=(f"127.0.0.1:{port}",),
-        southbound=("ssl:127.0.0.1:6642",),
-        gateway=IPv4Address("169.254.192.2"),
-    ).save(made.host_file)
-    for socket in (made.intent_socket, made.northbound_socket):
-        socket.parent.mkdir(parents=True, exist_ok=True)
-    return made
-
-
-async def start(paths):
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "socketplane.controller",
-        env={**os.environ, "SOCKETPLANE_ROOT": str(paths.root)},
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-async def answer(client, path, *, patient=False):
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                return await client.call("GET", path)
-            except Unavailable as error:
-                last = str(error)
-                await asyncio.sleep(0.05)  # between two looks
-                if "waits for" in last and not patient:
-                    return last
+    return manager(tmp_path / "root")
 
 
 async def test_it_waits_for_its_databases_serves_and_ends(paths, databases):

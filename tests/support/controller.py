@@ -106,10 +106,17 @@ class Controller:
 
 @asynccontextmanager
 async def controller(
-    databases: Databases, keys: Path, *, name: str = "controller", active: bool = True, port: int | None = None
+    databases: Databases,
+    keys: Path,
+    *,
+    name: str = "controller",
+    active: bool = True,
+    port: int | None = None,
+    ahead: float = 0.0,
 ) -> AsyncIterator[Controller]:
-    """Run a controller; with `active` return when it is."""
+    """Run a controller; with `active` return when it is. Its clock is `ahead` by so many seconds."""
     made = await asyncio.to_thread(Controller, databases, name, keys, port or free_port())
+    made.clock.ahead = ahead
     context = await asyncio.to_thread(tls.server_context, keys)
     settings = Settings(
         made.unix,

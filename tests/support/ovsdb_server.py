@@ -36,7 +36,8 @@ class OvsdbServer:
     `schema` is a schema file or a schema as a dict. With `cluster` the database is a RAFT cluster of this server, or
     with `join` (another server's `raft`) joins that one's. `tls` (key, certificate, CA) makes `ssl_remote` available;
     `tcp_remote` always is. `wrap` is put before the server's command line (without the database's file, if not
-    `names_database`). Data survive stop() and kill().
+    `names_database`). Data survive stop() and kill(); a file that is
+    there before is served as it is.
     """
 
     def __init__(
@@ -88,6 +89,8 @@ class OvsdbServer:
             await self.stop()
 
     async def _create(self) -> None:
+        if await asyncio.to_thread(self.database.exists):
+            return
         schema = self._directory / "schema.json"
         text = (
             await asyncio.to_thread(self._schema.read_text) if isinstance(self._schema, Path) else json.dumps(self._schema)

@@ -7,6 +7,7 @@ import contextlib
 import typer
 
 from socketplane.cli import connect
+from socketplane.cli.output import title
 from socketplane.errors import SocketPlaneError
 
 
@@ -21,8 +22,8 @@ def host_names(ctx: typer.Context) -> list[str]:
 
 
 def policy_names(ctx: typer.Context) -> list[str]:
-    """Return the policies as NETWORK/NAME."""
-    return [f"{item['network']}/{item['name']}" for item in _items(ctx, "/v1/policies")]
+    """Return the policies as NETWORK/NAME, or NAME where they belong to no network."""
+    return [title(item) for item in _items(ctx, "/v1/policies")]
 
 
 def container_names(ctx: typer.Context) -> list[str]:

@@ -102,6 +102,11 @@ def span(seconds: float) -> str:
     return f"{whole}s"
 
 
+def title(policy: Row) -> str:
+    """Return what names a policy: NETWORK/NAME, or the name alone where it belongs to no network."""
+    return f"{policy['network']}/{policy['name']}" if policy["network"] else str(policy["name"])
+
+
 def out(text: str = "") -> None:
     """Print a line on stdout."""
     sys.stdout.write(text + "\n")

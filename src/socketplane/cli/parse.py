@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 PROTOCOLS = ("tcp", "udp", "sctp")
+NO_NETWORK = "-"
+"""Stands for the network of what belongs to none, in the API's paths (`wire.NO_NETWORK`) and in tables."""
 NAME_RULE = "a name is 1 to 63 letters, digits, '_', '.' and '-', and starts with a letter or digit"
 
 
@@ -100,14 +102,19 @@ def destination(text: str) -> tuple[str, int | None, str]:
 
 
 def policy_reference(text: str, network: str | None) -> tuple[str, str]:
-    """Return network and name of NETWORK/NAME, or of NAME with a --network beside it."""
+    """Return network and name of NETWORK/NAME, or of NAME with a --network beside it.
+
+    The network is `-` for NAME alone: a ClusterNetworkPolicy, which belongs to none.
+    """
     first, slash, name = text.partition("/")
     if not slash:
-        first, name = network or "", text
+        first, name = NO_NETWORK if network is None else network, text
     elif network is not None and network != first:
         raise typer.BadParameter(f"{text!r} is not on the network {network!r}", param_hint="--network")
     if not (first and name):
-        raise typer.BadParameter(f"{text!r} names no policy; write NETWORK/NAME", param_hint="POLICY")
+        raise typer.BadParameter(
+            f"{text!r} names no policy; write NETWORK/NAME, or NAME for a ClusterNetworkPolicy", param_hint="POLICY"
+        )
     return first, name
 
 

@@ -16,6 +16,7 @@ from socketplane.compile import Compiler, Features
 from socketplane.controller.denials import Denials
 from socketplane.controller.hub import Hub
 from socketplane.controller.plans import leases, networks
+from socketplane.controller.policies import Policies
 from socketplane.controller.reconciler import Reconciler
 from socketplane.controller.reports import Reports
 from socketplane.controller.store import Change, Store
@@ -39,6 +40,7 @@ class Active:
 
     store: Store
     writer: Writer
+    policies: Policies
     reconciler: Reconciler
     reports: Reports
     denials: Denials
@@ -87,7 +89,8 @@ class Active:
         """Work until a later controller takes over; then return. Cancelled when the process stops."""
         fences = (self.store.fence, self.reconciler.northbound.fence)
         ends = [asyncio.create_task(fence.wait_deposed()) for fence in fences]
-        works = [asyncio.create_task(work()) for work in (self.writer.run, self.reconciler.run, self._tidy)]
+        runs = (self.writer.run, self.policies.run, self.reconciler.run, self._tidy)
+        works = [asyncio.create_task(run()) for run in runs]
         try:
             done, _ = await asyncio.wait((*ends, *works), return_when=asyncio.FIRST_COMPLETED)
             if not any(fence.deposed for fence in fences):
@@ -141,8 +144,12 @@ async def begin(
     store = Store(intent, intent_lock)
     try:
         await store.open(cluster, clock())
+        writer = Writer(intent, store, store.fence, clock=clock, durable=durable)
+        features = Features.from_schema(northbound.schema)
+        policies = Policies(store, writer, features, clock)
+        await policies.take_back_overdue()
         record = store.committed.cluster
-        compiler = Compiler(record.cluster, Features.from_schema(northbound.schema))
+        compiler = Compiler(record.cluster, features)
         reconciler = Reconciler(northbound, northbound_lock, record.cluster, store.epoch, compiler)
         try:
             items = [*store.committed.hosts.values(), *store.committed.networks.values()]
@@ -151,8 +158,7 @@ async def begin(
             await reconciler.open(cast("Any", [*items, *others]))
             reports, hub = Reports(clock()), Hub()
             views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
-            writer = Writer(intent, store, store.fence, clock=clock, durable=durable)
-            active = Active(store, writer, reconciler, reports, Denials(), hub, views, clock)
+            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, views, clock)
             store.listen(active.publish)
             try:
                 yield active

@@ -57,6 +57,13 @@ class Draft:
                 self.intent.put(old)
             self.addresses.follow(now, old)
 
+    def replaced(self, mark: int) -> dict[tuple[type[Item], Key], Item | None]:
+        """Return what stood at the mark where something was changed since; None where nothing did."""
+        found: dict[tuple[type[Item], Key], Item | None] = {}
+        for step in self._steps[mark:]:
+            found.setdefault((step.model, step.key), step.old)
+        return found
+
     def touched(self) -> Iterable[tuple[type[Item], Key]]:
         """Return type and key of all that was changed, once each."""
         return dict.fromkeys((step.model, step.key) for step in self._steps)

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
 from socketplane.model.spec import Policy
@@ -28,6 +29,7 @@ class Intent:
         self.endpoints = cast("dict[str, Endpoint]", self._items[Endpoint])
         self.policies = cast("dict[tuple[str, str], Policy]", self._items[Policy])
         self.tokens = cast("dict[str, Token]", self._items[Token])
+        self.revisions = cast("dict[int, Revision]", self._items[Revision])
         self.host_of_system: dict[str, str] = {}
         self.network_of_name: dict[str, UUID] = {}
         self.network_of_request: dict[str, UUID] = {}

@@ -6,18 +6,16 @@ Every row's UUID is computed from its key, so that a row is found without an ind
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 from uuid import UUID, uuid5
 
-import orjson
-
-from socketplane.model.policy import parse
-from socketplane.model.spec import Policy, PolicySpec, Selector
+from socketplane.controller import policyrows
+from socketplane.controller.policyrows import Revision, Row
+from socketplane.model.spec import Policy
 from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Token
 
-Row = Mapping[str, Any]
 _NAMESPACE = UUID("5bd9a8a1-6f0c-4f53-9a7e-6d2f0c3a8e11")
 PENDING = "~"
 """Begins the stored name of a network that has none yet; the rest is its UUID, which keeps the index unique."""
@@ -33,7 +31,7 @@ class ClusterRecord:
     created: float = 0.0
 
 
-Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | Token
+Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | Revision | Token
 Key = Hashable
 HostNames = Mapping[UUID, str]
 """By the UUID of a host's row, which is how endpoints refer to it."""
@@ -196,19 +194,6 @@ def _token(_: UUID, row: Row, __: HostNames) -> Token:
     return Token(row["id"], row["hash"], row["created"], row["expires"], row["uses"])
 
 
-def _policy_row(policy: Policy) -> Row:
-    return {"network_name": policy.network, "name": policy.name, "number": policy.number, "document": policy.document}
-
-
-def _policy(_: UUID, row: Row, __: HostNames) -> Policy:
-    return replace(parse(orjson.loads(row["document"])).numbered(row["number"]), document=row["document"])
-
-
-def closed_policy(row: Row) -> Policy:
-    """Return what stands for a policy whose document can't be understood: nothing passes on its network."""
-    return Policy(row["network_name"], row["name"], row["number"], PolicySpec(Selector(), (), ()), "{}")
-
-
 KINDS: Mapping[type, Kind] = {
     ClusterRecord: Kind("Cluster", lambda _: "", lambda item: item.cluster.id, _cluster_row, _cluster),
     Host: Kind("Host", lambda item: item.name, lambda item: host_uuid(item.name), _host_row, _host),
@@ -225,8 +210,15 @@ KINDS: Mapping[type, Kind] = {
         "Policy",
         lambda item: (item.network, item.name),
         lambda item: row_uuid("Policy", f"{item.network}/{item.name}"),
-        _policy_row,
-        _policy,
+        policyrows.policy_row,
+        lambda _, row, __: policyrows.policy(row),
+    ),
+    Revision: Kind(
+        "Revision",
+        lambda item: item.number,
+        lambda item: row_uuid("Revision", str(item.number)),
+        policyrows.revision_row,
+        lambda _, row, __: policyrows.revision(row),
     ),
     Token: Kind("Token", lambda item: item.id, lambda item: row_uuid("Token", item.id), _token_row, _token),
 }

@@ -13,7 +13,8 @@ from socketplane.controller.addresses import Addresses
 from socketplane.controller.draft import Draft
 from socketplane.controller.fence import LOCK, Fence
 from socketplane.controller.intent import Intent
-from socketplane.controller.rows import KINDS, TABLES, ClusterRecord, Item, Row, closed_policy, same
+from socketplane.controller.policyrows import Row, closed_policy
+from socketplane.controller.rows import KINDS, TABLES, ClusterRecord, Item, same
 from socketplane.errors import SocketPlaneError
 from socketplane.model.spec import Policy
 from socketplane.model.types import Cluster, Host

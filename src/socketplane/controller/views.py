@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 import orjson
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
+from socketplane.controller.policyrows import Revision, kind_of
 from socketplane.controller.reports import Reports
-from socketplane.model.selection import View, subjects_of
-from socketplane.model.spec import ClusterSpec, Policy
+from socketplane.controller.subjects import Subjects
+from socketplane.model.spec import ClusterSpec, Policy, PolicySpec
 from socketplane.model.types import Endpoint, Host, Lease, Network, Token
 
 
@@ -81,21 +83,49 @@ class Views:
             created=endpoint.created,
         )
 
-    def policy(self, policy: Policy) -> wire.Policy:
-        """Show a policy, and how many endpoints it selects."""
-        intent = self._intent
-        network = intent.network_of_name.get(policy.network)
-        view = View(intent.cluster.cluster, intent.networks, ())
-        places = intent.endpoints_of_network if isinstance(policy.spec, ClusterSpec) else [network] if network else []
-        members = [intent.endpoints[key] for place in places for key in intent.endpoints_of_network.get(place, ())]
+    def policies(self, policies: Iterable[Policy], subjects: Subjects) -> list[wire.Policy]:
+        """Show policies, each with how many endpoints it selects."""
+        return [self._policy(policy, subjects.count(policy)) for policy in policies]
+
+    def _policy(self, policy: Policy, subjects: int) -> wire.Policy:
+        spec = policy.spec
+        of_cluster = spec if isinstance(spec, ClusterSpec) else None
         return wire.Policy(
+            kind=kind_of(policy),
             network=policy.network,
             name=policy.name,
             number=policy.number,
-            subjects=subjects_of(view, policy, members),
-            network_exists=network is not None or isinstance(policy.spec, ClusterSpec),
+            tier=of_cluster.tier.value if of_cluster else None,
+            priority=of_cluster.priority if of_cluster else None,
+            mode="audit" if isinstance(spec, PolicySpec) and spec.audit else "enforce",
+            subjects=subjects,
+            network_exists=of_cluster is not None or policy.network in self._intent.network_of_name,
             document=orjson.loads(policy.document),
         )
+
+    def revision(self, revision: Revision) -> wire.PolicyRevision:
+        """Show one change of policies."""
+        return wire.PolicyRevision(
+            number=revision.number,
+            time=revision.time,
+            who=revision.who,
+            action=revision.action,
+            target=revision.target,
+            changes=[
+                wire.PolicyChanged(kind=item.kind, network=item.network, name=item.name, change=item.effect)
+                for item in revision.changes
+            ],
+            confirm_by=revision.deadline,
+            confirmed=revision.confirmed,
+            state=self._state(revision),
+        )
+
+    def _state(self, revision: Revision) -> Literal["", "waiting", "confirmed", "taken back"]:
+        if revision.deadline is None:
+            return ""
+        if revision.confirmed is not None:
+            return "confirmed"
+        return "waiting" if revision.number == max(self._intent.revisions, default=0) else "taken back"
 
     def token(self, token: Token) -> wire.Token:
         """Show a token, without its secret's hash."""

@@ -89,6 +89,16 @@ class Writer:
         self._wake.set()
         return await future
 
+    async def first(self, plan: Callable[[Draft], R]) -> R:
+        """Commit a plan before `run` serves any: what has to be so before anything else is.
+
+        Raises:
+            SocketPlaneError: what the plan raised, or why the database did not take it.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        await self._serve([_Request(plan, cast("asyncio.Future[Any]", future))])
+        return await future
+
     async def run(self) -> None:
         """Serve requests until cancelled; those that still wait then are answered with Unavailable."""
         batch: list[_Request] = []

@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from socketplane import __version__, wire
 from socketplane.controller.active import Active, line_of
 from socketplane.controller.api.context import Ctx
+from socketplane.controller.plans.history import moment, waiting
 
 router = APIRouter(prefix="/v1", tags=["cluster"])
 PING_SECONDS = 5.0
@@ -44,6 +45,11 @@ async def get_status(ctx: Ctx) -> wire.Status:
 def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
     reconciler = active.reconciler
     alarms = [*([reconciler.alarm] if reconciler.alarm else []), *active.store.not_understood.values()]
+    if (held := waiting(active.store.committed)) is not None:
+        alarms.append(
+            f"revision {held.number} of the policies is taken back at {moment(held.deadline)} unless it is confirmed: "
+            "`socketplane policy confirm`"
+        )
     if not reconciler.northbound.connected:
         alarms.append("OVN's northbound database does not answer")
     now = active.clock()

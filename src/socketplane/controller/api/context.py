@@ -45,6 +45,11 @@ class Context:
             raise Forbidden("only a host may do this")
         return self.caller
 
+    @property
+    def author(self) -> str:
+        """Who asks, for the history."""
+        return f"CN={self.peer.system_id}" if self.peer.system_id else "local"
+
     async def written(self) -> None:
         """Wait until the northbound holds what was committed."""
         await self.active.reconciler.written(WRITTEN_SECONDS)

@@ -1,58 +1,77 @@
-"""Policies, and what they mean for a packet."""
+"""Policies, their history, and what they mean for a packet."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter
+from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 from socketplane import wire
-from socketplane.controller.api.answers import body_of
-from socketplane.controller.api.context import Ctx, context_of
+from socketplane.controller.active import Active
+from socketplane.controller.api.answers import body_as
+from socketplane.controller.api.context import Ctx
 from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.explain import explain
 from socketplane.controller.plans import policies
-from socketplane.errors import NotFound
+from socketplane.controller.subjects import Subjects
+from socketplane.model.spec import Policy
 
 router = APIRouter(prefix="/v1", tags=["policies"])
-_APPLIED = TypeAdapter(list[wire.PolicyApplied])
 
 
 @router.get("/policies")
 async def list_policies(ctx: Ctx) -> Items[wire.Policy]:
     """List the policies."""
     found = sorted(ctx.active.store.committed.policies.values(), key=lambda policy: (policy.network, policy.name))
-    return Items(items=[ctx.active.views.policy(policy) for policy in found])
+    return Items(items=await _shown(ctx.active, found))
+
+
+@router.get("/policies/history")
+async def list_history(ctx: Ctx) -> Items[wire.PolicyRevision]:
+    """List the changes of policies that are kept, the oldest first."""
+    revisions = ctx.active.store.committed.revisions
+    return Items(items=[ctx.active.views.revision(revisions[number]) for number in sorted(revisions)])
 
 
 @router.get("/policies/{network}/{name}")
 async def get_policy(network: str, name: str, ctx: Ctx) -> wire.Policy:
-    """Show a policy."""
-    policy = ctx.active.store.committed.policies.get((network, name))
-    if policy is None:
-        raise NotFound(f"no policy {network}/{name}", field="name", remedy="`socketplane policy ls` lists them")
-    return ctx.active.views.policy(policy)
+    """Show a policy; `-` stands for the network of one that belongs to none."""
+    policy = policies.find(ctx.active.store.committed, _network(network), name)
+    return (await _shown(ctx.active, [policy]))[0]
 
 
-@router.post("/policies", response_model=list[wire.PolicyApplied], openapi_extra=body_is(wire.PolicyApply))
-async def apply_policies(request: Request) -> Response:
+@router.post("/policies", openapi_extra=body_is(wire.PolicyApply))
+async def apply_policies(body: Annotated[wire.PolicyApply, body_as(wire.PolicyApply)], ctx: Ctx) -> wire.PolicyOutcome:
     """Create or replace policies, all or none."""
-    ctx = context_of(request)
-    body = await body_of(request, wire.PolicyApply)
     parsed = await run_in_threadpool(policies.read, body)
     ctx.active.reconciler.require()
-    applied = await ctx.active.writer.submit(lambda draft: policies.apply(draft, parsed))
+    outcome = await ctx.active.policies.apply(ctx.author, parsed, body.confirm_within)
     await ctx.written()
-    return Response(_APPLIED.dump_json(applied), media_type="application/json")
+    return outcome
+
+
+@router.post("/policies/confirm", openapi_extra=body_is(wire.PolicyConfirm))
+async def confirm(body: Annotated[wire.PolicyConfirm, body_as(wire.PolicyConfirm)], ctx: Ctx) -> wire.PolicyRevision:
+    """Keep the change that is taken back otherwise."""
+    return ctx.active.views.revision(await ctx.active.policies.confirm(body.revision))
+
+
+@router.post("/policies/rollback", openapi_extra=body_is(wire.PolicyRollback))
+async def rollback(body: Annotated[wire.PolicyRollback, body_as(wire.PolicyRollback)], ctx: Ctx) -> wire.PolicyOutcome:
+    """Bring back the state of all policies right after a revision."""
+    ctx.active.reconciler.require()
+    outcome = await ctx.active.policies.rollback(ctx.author, body.revision)
+    await ctx.written()
+    return outcome
 
 
 @router.delete("/policies/{network}/{name}", status_code=204)
 async def remove_policy(network: str, name: str, ctx: Ctx) -> None:
     """Remove a policy."""
     ctx.active.reconciler.require()
-    await ctx.active.writer.submit(lambda draft: policies.remove(draft, network, name))
+    await ctx.active.policies.remove(ctx.author, _network(network), name)
     await ctx.written()
 
 
@@ -66,3 +85,16 @@ async def get_explanation(
 ) -> wire.Explanation:
     """Tell whether a packet passes, and why."""
     return explain(ctx.active.store.committed, src, dst, port, protocol)
+
+
+async def _shown(active: Active, found: Sequence[Policy]) -> list[wire.Policy]:
+    """Show policies. Counting their subjects takes a thread: there may be ten thousand endpoints."""
+    intent = active.store.committed
+    networks, endpoints = list(intent.networks.values()), list(intent.endpoints.values())
+    subjects = await run_in_threadpool(lambda: Subjects(networks, endpoints))
+    return await run_in_threadpool(active.views.policies, found, subjects)
+
+
+def _network(part: str) -> str:
+    """Return the network that a path names."""
+    return "" if part == wire.NO_NETWORK else part

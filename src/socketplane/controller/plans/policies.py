@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from socketplane import wire
 from socketplane.controller.draft import Draft
+from socketplane.controller.intent import Intent
+from socketplane.controller.policyrows import kind_of
 from socketplane.errors import Exhausted, InvalidInput, NotFound, SocketPlaneError
 from socketplane.model.policy import ParsedPolicy, parse
 from socketplane.model.rules import MAX_NUMBER
-from socketplane.model.spec import Policy
+from socketplane.model.spec import ClusterSpec, Policy
+
+Key = tuple[str, str]
 
 
-def read(body: wire.PolicyApply) -> list[ParsedPolicy]:
+class Outcome(NamedTuple):
+    """What applying makes of one policy."""
+
+    policy: Policy
+    change: Literal["created", "configured", "unchanged"]
+
+
+def read(body: wire.PolicyDocuments) -> list[ParsedPolicy]:
     """Parse the documents; an error says which document it is about."""
-    parsed: dict[tuple[str, str], ParsedPolicy] = {}
+    parsed: dict[Key, ParsedPolicy] = {}
     for number, document in enumerate(body.documents):
         where = f"documents[{number}]"
         try:
@@ -26,50 +37,79 @@ def read(body: wire.PolicyApply) -> list[ParsedPolicy]:
             raise type(error)(error.message, field=field, remedy=error.remedy) from None
         key = (policy.network, policy.name)
         if key in parsed:
-            raise InvalidInput(f"policy {policy.network}/{policy.name} is there twice", field=where, remedy="leave one out")
+            raise InvalidInput(f"policy {policy.title} is there twice", field=where, remedy="leave one out")
         parsed[key] = policy
     return list(parsed.values())
 
 
-def apply(draft: Draft, policies: Sequence[ParsedPolicy]) -> list[wire.PolicyApplied]:
+def outcomes(there: Mapping[Key, Policy], next_number: int, wanted: Sequence[ParsedPolicy]) -> list[Outcome]:
+    """Return what applying makes of each policy. Who is new gets a number that no policy ever had.
+
+    Conntrack and logs may still speak of a removed one.
+    """
+    found: list[Outcome] = []
+    for new in wanted:
+        old = there.get((new.network, new.name))
+        if old is not None:
+            same = old.document == new.document
+            found.append(Outcome(old, "unchanged") if same else Outcome(new.numbered(old.number), "configured"))
+            continue
+        if next_number > MAX_NUMBER:
+            remedy = "change existing policies instead of making new ones"
+            raise Exhausted("all numbers for policies are used up", remedy=remedy)
+        found.append(Outcome(new.numbered(next_number), "created"))
+        next_number += 1
+    return found
+
+
+def apply(draft: Draft, wanted: Sequence[ParsedPolicy]) -> list[wire.PolicyApplied]:
     """Create or replace policies, all or none."""
-    return [
-        wire.PolicyApplied(
-            network=new.network,
-            name=new.name,
-            change=_apply(draft, new),
-            network_exists=new.network in draft.intent.network_of_name,
-        )
-        for new in policies
-    ]
+    record = draft.intent.cluster
+    found = outcomes(draft.intent.policies, record.next_policy, wanted)
+    created = sum(outcome.change == "created" for outcome in found)
+    if created:
+        draft.put(replace(record, next_policy=record.next_policy + created))
+    for policy, change in found:
+        if change != "unchanged":
+            draft.put(policy)
+    return [applied(draft.intent, policy, change) for policy, change in found]
 
 
-def _apply(draft: Draft, new: ParsedPolicy) -> Literal["created", "configured", "unchanged"]:
-    there = draft.intent.policies.get((new.network, new.name))
-    if there is None:
-        draft.put(new.numbered(_next_number(draft)))
-        return "created"
-    if there.document == new.document:
-        return "unchanged"
-    draft.put(new.numbered(there.number))
-    return "configured"
+def applied(
+    intent: Intent, policy: Policy, change: Literal["created", "configured", "unchanged", "removed"]
+) -> wire.PolicyApplied:
+    """Say what became of a policy."""
+    return wire.PolicyApplied(
+        kind=kind_of(policy),
+        network=policy.network,
+        name=policy.name,
+        change=change,
+        network_exists=not policy.network or policy.network in intent.network_of_name,
+    )
+
+
+def find(intent: Intent, network: str, name: str) -> Policy:
+    """Return the policy of a name, on a network or (with an empty one) on none.
+
+    Raises:
+        NotFound: there is none.
+    """
+    policy = intent.policies.get((network, name))
+    if policy is None:
+        if network:
+            raise NotFound(f"no policy {network}/{name}", field="name", remedy="`socketplane policy ls` lists them")
+        remedy = "`socketplane policy ls` lists them; a network's policy is NETWORK/NAME"
+        raise NotFound(f"no ClusterNetworkPolicy {name}", field="name", remedy=remedy)
+    return policy
+
+
+def counts_together(policy: Policy) -> bool:
+    """Return whether it depends on other policies, too, that this one can be compiled."""
+    return isinstance(policy.spec, ClusterSpec) or policy.spec.audit
 
 
 def remove(draft: Draft, network: str, name: str) -> Policy:
     """Remove a policy."""
-    policy = draft.intent.policies.get((network, name))
-    if policy is None:
-        raise NotFound(f"no policy {network}/{name}", field="name", remedy="`socketplane policy ls` lists them")
+    policy = find(draft.intent, network, name)
     draft.remove(policy)
     return policy
-
-
-def _next_number(draft: Draft) -> int:
-    """Return a number that no policy ever had: conntrack and logs may still speak of a removed one."""
-    record = draft.intent.cluster
-    if record.next_policy > MAX_NUMBER:
-        raise Exhausted(
-            "all numbers for policies are used up", remedy="change existing policies instead of making new ones"
-        )
-    draft.put(replace(record, next_policy=record.next_policy + 1))
-    return record.next_policy

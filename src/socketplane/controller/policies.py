@@ -1,0 +1,127 @@
+"""Changing policies: with a history, and with a way back for who is locked out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from socketplane import wire
+from socketplane.compile import Features, unsupported
+from socketplane.controller.draft import Draft
+from socketplane.controller.intent import Intent
+from socketplane.controller.plans import history, policies
+from socketplane.controller.plans.history import Author
+from socketplane.controller.policyrows import Revision
+from socketplane.controller.store import Change, Store
+from socketplane.controller.writer import Writer
+from socketplane.errors import SocketPlaneError
+from socketplane.model.policy import ParsedPolicy
+from socketplane.model.spec import Policy
+
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger()
+
+
+class Policies:
+    """The one way to change policies. `run` takes back what nobody confirmed in time.
+
+    What a northbound with these features can't hold is refused before anything is changed.
+    """
+
+    def __init__(self, store: Store, writer: Writer, features: Features, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._writer = writer
+        self._features = features
+        self._clock = clock
+        self._news = asyncio.Event()
+        store.listen(self._hear)
+
+    async def apply(
+        self, who: str, wanted: Sequence[ParsedPolicy], confirm_within: float | None = None
+    ) -> wire.PolicyOutcome:
+        """Create or replace policies, all or none."""
+
+        def plan(draft: Draft) -> wire.PolicyOutcome:
+            author = Author(who, "apply")
+            items, revision = history.revise(
+                draft, author, lambda draft: policies.apply(draft, wanted), confirm_within=confirm_within
+            )
+            self._refuse_unsupported(draft.intent, revision)
+            return _outcome(draft, items, revision)
+
+        return await self._writer.submit(plan)
+
+    async def remove(self, who: str, network: str, name: str) -> None:
+        """Remove a policy."""
+        author = Author(who, "remove")
+        await self._writer.submit(
+            lambda draft: history.revise(draft, author, lambda draft: policies.remove(draft, network, name))
+        )
+
+    async def rollback(self, who: str, number: int) -> wire.PolicyOutcome:
+        """Bring back the state right after a revision."""
+
+        def plan(draft: Draft) -> wire.PolicyOutcome:
+            author = Author(who, "rollback", number)
+            done, revision = history.revise(draft, author, lambda draft: history.rollback(draft, number))
+            self._refuse_unsupported(draft.intent, revision)
+            items = [policies.applied(draft.intent, item, effect) for item, effect in done if isinstance(item, Policy)]
+            return _outcome(draft, items, revision)
+
+        return await self._writer.submit(plan)
+
+    async def confirm(self, number: int | None) -> Revision:
+        """Keep the change that waits."""
+        return await self._writer.submit(lambda draft: history.confirm(draft, number))
+
+    async def take_back_overdue(self) -> None:
+        """Take back what nobody confirmed while no controller ran; before the writer does."""
+        held = history.waiting(self._store.committed)
+        if held is not None and (held.deadline or 0.0) <= self._clock():
+            _tell(await self._writer.first(lambda draft: history.expire(draft, held.number)))
+
+    async def run(self) -> None:
+        """Take back, at its time, a change that nobody confirms; until cancelled."""
+        while True:
+            self._news.clear()
+            held = history.waiting(self._store.committed)
+            try:
+                async with asyncio.timeout(None if held is None else max(0.0, (held.deadline or 0.0) - self._clock())):
+                    await self._news.wait()
+                continue
+            except TimeoutError:
+                await self._take_back(held)
+
+    def _refuse_unsupported(self, intent: Intent, revision: Revision | None) -> None:
+        """Refuse what can't be compiled. What was there before can: only with its like is it asked about again."""
+        changed = {(item.network, item.name) for item in revision.changes} if revision else set()
+        asked = [policy for key, policy in intent.policies.items() if key in changed or policies.counts_together(policy)]
+        if changed and (error := unsupported(self._features, asked)) is not None:
+            raise error
+
+    async def _take_back(self, held: Revision | None) -> None:
+        if held is None:
+            return
+        try:
+            _tell(await self._writer.submit(lambda draft: history.expire(draft, held.number)))
+        except SocketPlaneError as error:
+            _log.warning("policies.not_taken_back", revision=held.number, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _hear(self, changes: Sequence[Change]) -> None:
+        if any(isinstance(change.new or change.old, Revision) for change in changes):
+            self._news.set()
+
+
+def _outcome(draft: Draft, items: list[wire.PolicyApplied], revision: Revision | None) -> wire.PolicyOutcome:
+    held = history.waiting(draft.intent)
+    return wire.PolicyOutcome(
+        items=items, revision=revision.number if revision else None, confirm_by=held.deadline if held else None
+    )
+
+
+def _tell(revision: Revision | None) -> None:
+    if revision is not None:
+        _log.warning("policies.taken_back", revision=revision.number, policies=len(revision.changes))
