@@ -8,21 +8,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bench import attach, controller, peers, table, traffic
+from bench.peers import Peers
 from bench.table import Figure
 from socketplane.lab import build, labs
 
 NAME = "bench"
-CHECKOUT = Path(__file__).resolve().parent.parent
-REPORT = CHECKOUT / "docs" / "benchmarks.md"
-GHOSTS = 990
+REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
+FEW, MANY = 990, 9000
+DAEMONS = ("controller", "agent", "plugin")
 
 
 def main() -> None:
@@ -31,8 +32,9 @@ def main() -> None:
     parser.add_argument("--only", choices=("controller", "attach", "traffic"))
     parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
-    parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(CHECKOUT)}")
+    parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(peers.CHECKOUT)}")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     sections: dict[str, Sequence[Figure]] = {}
     if options.only in (None, "controller"):
         sections["Controller, real ovsdb-servers, no switch"] = _controller()
@@ -41,7 +43,7 @@ def main() -> None:
     text = "\n".join(table.show(title, figures) for title, figures in sections.items())
     sys.stdout.write(table.as_json(sections) + "\n" if options.output == "json" else text)
     if options.write:
-        REPORT.write_text(_report(text))
+        REPORT.write_text(_report(text, load))
 
 
 def _controller() -> list[Figure]:
@@ -61,28 +63,39 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
         if only in (None, "traffic"):
             sections["Traffic"] = await traffic.measure(ready)
         if only in (None, "attach"):
-            figures = await attach.measure(ready, "10 ports", rounds)
-            command = f"cd {CHECKOUT} && exec python -m bench.ghosts {peers.OURS} {GHOSTS}"
-            await ready.near.run("sh", "-c", command, timeout=120)
-            figures += await attach.measure(ready, "1,000 ports", rounds)
-            for daemon in ("controller", "agent", "plugin"):
-                memory = await peers.resident(ready.near, daemon)
-                figures.append(Figure(f"resident memory: {daemon}, 1,000 ports", "MiB", (memory,)))
-            sections["docker run -d"] = figures
+            sections["docker run -d"] = await _attach(ready, rounds)
     finally:
         await asyncio.to_thread(labs.remove, NAME)
     return sections
 
 
-def _report(text: str) -> str:
+async def _attach(ready: Peers, rounds: int) -> list[Figure]:
+    """Measure with ever more ports present, last of all ours alone."""
+    figures = await attach.measure(ready, "10 ports", rounds)
+    await peers.haunt(ready.near, "ghost", FEW)
+    figures += await attach.measure(ready, "1,000 ports", rounds)
+    figures += await _memory(ready, "1,000 ports")
+    await peers.haunt(ready.near, "spectre", MANY)
+    figures += await attach.measure_ours(ready, "10,000 ports", max(1, rounds // 3))
+    return figures + await _memory(ready, "10,000 ports")
+
+
+async def _memory(ready: Peers, ports: str) -> list[Figure]:
+    resident = {daemon: await peers.resident(ready.near, daemon) for daemon in DAEMONS}
+    return [Figure(f"resident memory: {daemon}, {ports}", "MiB", (value,)) for daemon, value in resident.items()]
+
+
+def _report(text: str, load: float) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     return (
         "# Benchmarks\n\n"
-        f"Written by `make bench ARGS=--write` on {when}, Linux {platform.release()}, {platform.machine()}. "
+        f"Written by `make bench ARGS=--write` on {when}, Linux {platform.release()}, {platform.machine()}, "
+        f"{os.cpu_count()} processors, load {load:.1f} before it. "
         "Runs are interleaved and medians quoted; a ratio is to the peer's median in the same run. Absolute figures vary "
         "from run to run and machine to machine; ratios are what to compare. The lab's cables have checksum "
         "and segmentation offload off, which the userspace datapath needs, and which costs Swarm's overlay across hosts "
-        "most of its speed.\n\n" + text
+        "most of its speed. *Floor* is a driver that hands out addresses and veth pairs and forwards nothing: what "
+        "Docker's plugin protocol costs by itself.\n\n" + text
     )
 
 

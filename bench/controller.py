@@ -121,8 +121,8 @@ class Load:
         """Remove the newest endpoints again, with their addresses, so that every repeat begins with as many."""
         gone, self.made[:] = self.made[-count:], self.made[:-count]
         lists: list[list[str]] = [[] for _ in self.hosts]
-        for host, key in gone:
-            lists[host].append(key)
+        for number, key in gone:
+            lists[number].append(key)
         for host, keys in zip(self.hosts, lists, strict=True):
             await host.call("POST", "/v1/endpoints", {"delete": keys, "release": True})
 

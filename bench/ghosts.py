@@ -1,6 +1,6 @@
 """Puts endpoints of a host that only the controller knows onto a network: ports that are present, and nobody's.
 
-Runs on the manager: python -m bench.ghosts NETWORK COUNT
+Runs on the manager: python -m bench.ghosts HOST NETWORK COUNT
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import secrets
 import sys
 import tempfile
 import time
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,17 @@ from socketplane.model.types import mac_of
 from socketplane.transport import tls
 from socketplane.transport.client import ControllerClient
 
-ADDRESS = IPv4Address("198.51.100.1")  # of a documentation network: no tunnel there carries anything
+NOWHERE = IPv4Network("198.51.100.0/24")  # for documentation: no tunnel there carries anything
 AT_ONCE = 250
 
 
-async def make(network: str, count: int) -> None:
-    """Join as host `ghost` and make the endpoints as an agent does: an address each, then many in one request."""
+async def make(host: str, network: str, count: int) -> None:
+    """Join as `host`, which is new, and make endpoints as an agent does: an address each, then many in one request."""
     async with ControllerClient(Paths().controller_socket) as admin:
         target = await admin.call("GET", f"/v1/networks/{network}")
-        folder = await _join(admin)
-        status = await admin.call("GET", "/v1/status")
-    manager = next(host["address"] for host in status["hosts"] if host["name"] != "ghost")
+        hosts = (await admin.call("GET", "/v1/status"))["hosts"]
+        folder = await _join(admin, host, NOWHERE[1 + len(hosts)])
+    manager = next(entry["address"] for entry in hosts if IPv4Address(entry["address"]) not in NOWHERE)
     async with ControllerClient(([f"{manager}:6675"], tls.client_context(folder))) as ghost:
         for begin in range(0, count, AT_ONCE):
             size = min(AT_ONCE, count - begin)
@@ -40,16 +40,16 @@ async def make(network: str, count: int) -> None:
                 raise RuntimeError(reply["errors"])
 
 
-async def _join(admin: ControllerClient) -> Path:
+async def _join(admin: ControllerClient, host: str, address: IPv4Address) -> Path:
     created = await admin.call("POST", "/v1/tokens", wire.TokenCreate(ttl=60))
     token = pki.JoinToken.decode(created["token"])
-    pair = pki.make_key_and_csr("system-ghost")
+    pair = pki.make_key_and_csr(f"system-{host}")
     request = wire.JoinRequest(
         token_id=token.id,
         secret=token.secret,
-        name="ghost",
-        system_id="system-ghost",
-        address=ADDRESS,
+        name=host,
+        system_id=f"system-{host}",
+        address=address,
         csr=pair.csr,
         time=time.time(),
     )
@@ -69,4 +69,4 @@ async def _endpoint(ghost: ControllerClient, network: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asyncio.run(make(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(make(sys.argv[1], sys.argv[2], int(sys.argv[3])))

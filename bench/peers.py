@@ -1,15 +1,17 @@
-"""The networks that are compared, on one lab: none, a user-defined bridge, Swarm's overlay, and ours."""
+"""The networks that are compared, on one lab: none, a user-defined bridge, Swarm's overlay, ours, and one of `floor`."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from socketplane.lab.labs import Lab
 from socketplane.lab.machine import Machine
 
-BRIDGE, OVERLAY, OURS = "bench-bridge", "bench-overlay", "bench-ours"
+BRIDGE, OVERLAY, OURS, FLOOR = "bench-bridge", "bench-overlay", "bench-ours", "bench-floor"
+CHECKOUT = Path(__file__).resolve().parent.parent
 PATIENCE = 15.0
 
 
@@ -33,17 +35,32 @@ async def prepare(lab: Lab) -> Peers:
     token = (await near.run("docker", "swarm", "join-token", "-q", "worker")).out.strip()
     await far.run("docker", "swarm", "join", "--token", token, f"{near.management}:2377", timeout=60)
     await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY)
-    await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/20")  # addresses rest after use
+    await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/18")  # addresses rest after use
+    await _make_floor(near)
     await _known(far, OURS)
     status = json.loads((await near.run("socketplane", "status", "-o", "json")).out)
     datapaths = {host["report"]["datapath"] for host in status["hosts"] if host.get("report")}
     return Peers(near, far, ", ".join(sorted(datapaths)))
 
 
+async def _make_floor(machine: Machine) -> None:
+    socket = "/run/docker/plugins/floor.sock"
+    start = f"cd {CHECKOUT} && {{ python -m bench.floor {socket} > /run/floor.log 2>&1 & }}"
+    await machine.run("sh", "-c", f"{start}; until test -S {socket}; do sleep 0.05; done", timeout=PATIENCE)
+    await machine.run("docker", "network", "create", "-d", "floor", "--ipam-driver", "floor", FLOOR)
+
+
 async def _known(machine: Machine, network: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while (await machine.run("docker", "network", "inspect", network, check=False)).code:
             await asyncio.sleep(0.1)
+
+
+async def haunt(machine: Machine, host: str, count: int) -> None:
+    """Put that many endpoints of a host that is none onto our network; returns once all hosts took them in."""
+    command = f"cd {CHECKOUT} && exec python -m bench.ghosts {host} {OURS} {count}"
+    await machine.run("sh", "-c", command, timeout=300)
+    await machine.run("ovn-nbctl", "--wait=hv", "sync", timeout=300)
 
 
 async def address(machine: Machine, container: str, network: str) -> str:
