@@ -66,4 +66,5 @@ def test_for_people() -> None:
     assert str(some) == "tcp/80-81, udp/any, sctp/5-9"
     assert str(EVERYTHING) == "any"
     assert str(NOTHING) == ""
-    assert str(EVERYTHING - of_ports([Port(Protocol.TCP)])) == "udp/any, sctp/any, ping"
+    assert str(EVERYTHING - some) == "any but tcp/80-81, udp/any, sctp/5-9"
+    assert (EVERYTHING - of_ports([Port(Protocol.TCP)])).names() == ["udp/any", "sctp/any", "ping"]

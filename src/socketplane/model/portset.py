@@ -22,7 +22,7 @@ ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class PortSet:
-    """Services. `str` is for people: tcp/80, tcp/8000-8080, udp/any, ping; any for all, empty for none."""
+    """Services. `str` is for people: tcp/80, tcp/8000-8080, udp/any, ping; any, any but tcp/22, empty for none."""
 
     intervals: tuple[Interval, ...] = ()
 
@@ -99,7 +99,8 @@ class PortSet:
         return [*map(str, self.ports()), *([PING] if self.ping else [])]
 
     def __str__(self) -> str:
-        return ", ".join(self.names())
+        names, missing = self.names(), self.complement().names()
+        return f"{ANY} but {', '.join(missing)}" if 0 < len(missing) < len(names) else ", ".join(names)
 
 
 def of_ports(ports: Iterable[Port] | None) -> PortSet:
@@ -127,3 +128,4 @@ def _merged(intervals: Iterable[Interval]) -> PortSet:
 
 NOTHING = PortSet()
 EVERYTHING = PortSet((*((base + 1, base + _SPAN - 1) for base in _BASE.values()), (_PING, _PING)))
+PING_ONLY = PortSet(((_PING, _PING),))

@@ -1,0 +1,221 @@
+"""Ends that no policy in use can tell apart, as cells, and sets of cells as the bits of a number.
+
+Ten thousand endpoints are a few hundred cells; who is meant by a rule is a number, and all set algebra one operation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from uuid import UUID
+
+from socketplane.model.prefixes import Prefixes
+from socketplane.model.selection import Party, View, address_of, labels_of, subject_of
+from socketplane.model.spec import Block, Labels, Members, Operator, Peer, Policy, Requirement, Selector
+from socketplane.model.types import Endpoint, Host, network_labels
+
+Mask = int
+"""A set of cells: bit N is cell N."""
+Naming = Callable[[Endpoint], str]
+"""Tells the group that an endpoint belongs to, for people. A cell has one group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Ends that are alike: endpoints of one network and group, hosts, or the addresses that belong to a prefix."""
+
+    group: str
+    members: tuple[Endpoint, ...] | tuple[Host, ...] = ()
+    prefix: IPv4Network | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of endpoints or hosts; addresses are not counted."""
+        return len(self.members)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """One endpoint that stands for all; None where it has none."""
+        first = self.members[0] if self.members else None
+        return first if isinstance(first, Endpoint) else None
+
+
+class Vocabulary:
+    """What selectors ask for: the keys of labels, and of each the values."""
+
+    def __init__(self, policies: Iterable[Policy]) -> None:
+        self.values: defaultdict[str, set[str]] = defaultdict(set)
+        for policy in policies:
+            for members in members_in(policy):
+                for key, value in members.endpoints.match_labels:
+                    self.values[key].add(value)
+                for expression in members.endpoints.expressions:
+                    self.values[expression.key].update(expression.values)
+        self._wanted = sorted(self.values.items())
+
+    def signature(self, labels: Labels) -> tuple[str | bool, ...]:
+        """Return what selectors can know of labels: values that any asks for, and else whether the key is there."""
+        found: list[str | bool] = []
+        for key, values in self._wanted:
+            value = labels.get(key)
+            found.append(value if value is not None and value in values else value is not None)
+        return tuple(found)
+
+
+class Cells:
+    """The cells of a view's endpoints and hosts, for these policies, and the masks of what policies mean."""
+
+    def __init__(self, view: View, policies: Collection[Policy], name: Naming) -> None:
+        self._view = view
+        self._prefixes = Prefixes(view.cluster, {block for policy in policies for block in blocks_in(policy)})
+        self._words = Vocabulary(policies)
+        self._name = name
+        self._keys: dict[object, int] = {}
+        self.cells: list[Cell] = self._make()
+        self._fill()
+        self._selected: dict[Selector, Mask] = {}
+        self._networks: dict[tuple[Selector | None, str], Mask] = {}
+
+    def _make(self) -> list[Cell]:
+        endpoints: defaultdict[object, list[Endpoint]] = defaultdict(list)
+        hosts: defaultdict[object, list[Host]] = defaultdict(list)
+        for endpoint in self._view.endpoints:
+            endpoints[self._key(endpoint)].append(endpoint)
+        for host in self._view.hosts:
+            hosts[self._key(host)].append(host)
+        cells = [(key, Cell(self._name(members[0]), tuple(members))) for key, members in endpoints.items()]
+        cells.sort(key=lambda pair: pair[1].group)
+        cells += [(key, Cell("hosts", tuple(members))) for key, members in hosts.items()]
+        cells += [(prefix, Cell(str(prefix), prefix=prefix)) for prefix in self._prefixes]
+        self._keys = {key: index for index, (key, _) in enumerate(cells)}
+        return [cell for _, cell in cells]
+
+    def _key(self, party: Party) -> object:
+        prefix = self._prefixes.of(address_of(party))
+        if isinstance(party, Host):
+            return "host", prefix
+        if not isinstance(party, Endpoint):
+            return prefix
+        words = self._words.signature(labels_of(self._view, party)) if party.known else ()
+        return party.network, self._name(party), party.known, prefix, words
+
+    def _fill(self) -> None:
+        """Make the masks from which all others follow."""
+        self.everyone: Mask = (1 << len(self.cells)) - 1
+        self.known = self.unknown = self.hosts = self.outside = 0
+        self.of_network: defaultdict[UUID, Mask] = defaultdict(int)
+        self._of_prefix: defaultdict[IPv4Network, Mask] = defaultdict(int)
+        self._of_key: defaultdict[str, Mask] = defaultdict(int)
+        self._of_label: defaultdict[tuple[str, str], Mask] = defaultdict(int)
+        outside = set(self._prefixes.outside())
+        for index, cell in enumerate(self.cells):
+            bit = 1 << index
+            if cell.prefix is not None:
+                self._of_prefix[cell.prefix] |= bit
+                self.outside |= bit if cell.prefix in outside else 0
+                continue
+            self._of_prefix[self._prefixes.of(address_of(cell.members[0]))] |= bit
+            if cell.endpoint is None:
+                self.hosts |= bit
+                continue
+            self.of_network[cell.endpoint.network] |= bit
+            if not cell.endpoint.known:
+                self.unknown |= bit
+                continue
+            self.known |= bit
+            labels = labels_of(self._view, cell.endpoint)
+            for key in self._words.values.keys() & labels.keys():
+                self._of_key[key] |= bit
+                self._of_label[key, labels[key]] |= bit
+        self.endpoints = self.known | self.unknown
+
+    def index(self, party: Party) -> int:
+        """Return the cell of an end: of one of the view's endpoints or hosts, or of any address."""
+        return self._keys[self._key(party)]
+
+    def subjects(self, policy: Policy) -> Mask:
+        """Return whom a policy selects."""
+        return self.members(subject_of(policy), policy.network)
+
+    def peers(self, peers: Collection[Peer] | None, own: str) -> Mask:
+        """Return who is one of a rule's peers; `own` names the policy's network."""
+        if peers is None:
+            return self.everyone
+        found = 0
+        for peer in peers:
+            found |= self.block(peer) if isinstance(peer, Block) else self.members(peer, own)
+        return found
+
+    def members(self, members: Members, own: str) -> Mask:
+        """Return which endpoints are meant."""
+        return self.on(members.networks, own) & self.selected(members.endpoints)
+
+    def on(self, networks: Selector | None, own: str) -> Mask:
+        """Return what is on the networks that are meant; without a selector, on the one of that name."""
+        key = (networks, own if networks is None else "")
+        if key not in self._networks:
+            found = 0
+            for network in self._view.networks.values():
+                if network.name == own if networks is None else networks.matches(network_labels(network)):
+                    found |= self.of_network.get(network.id, 0)
+            self._networks[key] = found
+        return self._networks[key]
+
+    def selected(self, selector: Selector) -> Mask:
+        """Return which endpoints, on whatever network, a selector matches: of the known ones only."""
+        if selector not in self._selected:
+            found = self.known
+            for pair in selector.match_labels:
+                found &= self._of_label.get(pair, 0)
+            for expression in selector.expressions:
+                found &= self._holds(expression)
+            self._selected[selector] = found
+        return self._selected[selector]
+
+    def _holds(self, expression: Requirement) -> Mask:
+        if expression.operator in (Operator.IN, Operator.NOT_IN):
+            found = 0
+            for value in expression.values:
+                found |= self._of_label.get((expression.key, value), 0)
+        else:
+            found = self._of_key.get(expression.key, 0)
+        return found if expression.operator in (Operator.IN, Operator.EXISTS) else ~found
+
+    def block(self, block: Block) -> Mask:
+        """Return whose addresses are meant."""
+        found = 0
+        for prefix in self._prefixes.meant(block):
+            found |= self._of_prefix.get(prefix, 0)
+        return found
+
+    def count(self, mask: Mask) -> int:
+        """Return how many endpoints and hosts are in these cells."""
+        return sum(self.cells[index].size for index in bits(mask))
+
+
+def bits(mask: Mask) -> Iterator[int]:
+    """Yield the cells of a set."""
+    text = bin(mask)[:1:-1]
+    index = text.find("1")
+    while index >= 0:
+        yield index
+        index = text.find("1", index + 1)
+
+
+def members_in(policy: Policy) -> Iterator[Members]:
+    """Yield a policy's subject and those peers that are members."""
+    yield subject_of(policy)
+    yield from (peer for peer in _peers(policy) if isinstance(peer, Members))
+
+
+def blocks_in(policy: Policy) -> Iterator[Block]:
+    """Yield those of a policy's peers that are addresses."""
+    return (peer for peer in _peers(policy) if isinstance(peer, Block))
+
+
+def _peers(policy: Policy) -> Iterator[Peer]:
+    for rules in (policy.spec.ingress, policy.spec.egress):
+        for rule in rules or ():
+            yield from rule.peers or ()
