@@ -11,34 +11,18 @@ from hypothesis import strategies as st
 from socketplane.compile import Features, compile_all, unsupported
 from socketplane.model.rules import label_of
 from socketplane.model.selection import View
-from socketplane.model.spec import Action, ClusterSpec, Direction, Policy, PolicySpec, Protocol, Tier
+from socketplane.model.spec import Direction, Protocol
 from socketplane.model.types import Endpoint
 from socketplane.model.verdict import Party, Verdict, verdict
 from support.acls import Acls, Outcome, passes
 from support.intent import CLUSTER, address_of, host
 from support.policies import views
+from support.random_cluster import expressible
 
 Cluster = tuple[View, list[Endpoint]]
 packets = st.tuples(st.sampled_from([None, *Protocol]), st.sampled_from([53, 80, 81, 443, 8080]))
 HOSTS = [host(1), host(2)]
 OUTSIDE = [address_of(3), address_of(9), CLUSTER.pool.network_address + 900, CLUSTER.pool.broadcast_address - 1]
-
-
-def expressible(policies: list[Policy]) -> list[Policy]:
-    """Return policies as OVN without tiers can have them: no Pass, and no audit beside Baseline policies."""
-    baseline = any(isinstance(policy.spec, ClusterSpec) and policy.spec.tier is Tier.BASELINE for policy in policies)
-    return [_without_tiers(policy) for policy in policies if not (baseline and getattr(policy.spec, "audit", False))]
-
-
-def _without_tiers(policy: Policy) -> Policy:
-    if isinstance(policy.spec, PolicySpec):
-        return policy
-    spec = policy.spec
-    ways = {
-        way: tuple(replace(rule, action=Action.ACCEPT) if rule.action is Action.PASS else rule for rule in rules)
-        for way, rules in (("ingress", spec.ingress), ("egress", spec.egress))
-    }
-    return replace(policy, spec=replace(spec, **ways))
 
 
 @pytest.mark.parametrize("tiers", [True, False])

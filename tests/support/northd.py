@@ -17,12 +17,22 @@ from socketplane.ovsdb import Client, Replica, insert, mutate
 from socketplane.ovsdb.operations import Operation
 from support.ovsdb_server import OvsdbServer
 
-SCHEMAS = Path("/usr/share/ovn")
+ROOT = Path(os.environ.get("SOCKETPLANE_OVN_ROOT", "/"))
+"""Where Debian's OVN is: the machine's, or another release's in a folder that debootstrap made."""
+SCHEMAS = ROOT / "usr/share/ovn"
 MOST_LOOKUPS = 6000
 """Conntrack lookups of one Tracer: ovn-trace counts them over its whole life, and takes later ones for established."""
 
 LOOKUPS = 2
 """What one packet needs at most: its source's and its destination's."""
+
+
+def program(name: str) -> list[str]:
+    """Return the command of a program of that OVN, with its own libraries."""
+    if Path("/") == ROOT:
+        return [name]
+    libraries = ROOT / "usr/lib/x86_64-linux-gnu"
+    return [str(ROOT / "lib64/ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(ROOT / "usr/bin" / name)]
 
 
 class Northd:
@@ -63,7 +73,7 @@ class Northd:
         control = self.directory / "trace.ctl"
         pidfile = self.directory / "trace.pid"
         process = await asyncio.create_subprocess_exec(
-            "ovn-trace", f"--db={self._southbound}", "--detach", f"--unixctl={control}", f"--pidfile={pidfile}",
+            *program("ovn-trace"), f"--db={self._southbound}", "--detach", f"--unixctl={control}", f"--pidfile={pidfile}",
             f"--log-file={self.directory / 'trace.log'}", "--no-chdir", *(["--ct", "new"] * MOST_LOOKUPS),
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
@@ -89,11 +99,11 @@ class Tracer:
         self._writer = writer
         self._lookups = 0
 
-    async def trace(self, switch: str, microflow: str, *options: str) -> str:
-        """Return ovn-trace's minimal output, conntrack taking each packet for the first of its connection."""
+    async def trace(self, switch: str, microflow: str) -> str:
+        """Return ovn-trace's summary, conntrack taking each packet for the first of its connection."""
         self._lookups += LOOKUPS
         assert self._lookups <= MOST_LOOKUPS, "too many questions for one tracer"
-        parameters = ["--minimal", *options, switch, microflow]
+        parameters = ["--summary", switch, microflow]
         self._writer.write(json.dumps({"id": 0, "method": "trace", "params": parameters}).encode())
         text = ""
         while True:
@@ -120,7 +130,7 @@ async def northd(directory: Path) -> AsyncIterator[Northd]:
         OvsdbServer(SCHEMAS / "ovn-sb.ovsschema", directory / "sb") as southbound,
     ):
         process = await asyncio.create_subprocess_exec(
-            "ovn-northd", f"--ovnnb-db={northbound.remote}", f"--ovnsb-db={southbound.remote}",
+            *program("ovn-northd"), f"--ovnnb-db={northbound.remote}", f"--ovnsb-db={southbound.remote}",
             f"--unixctl={directory / 'northd.ctl'}", f"--log-file={directory / 'northd.log'}", "--verbose=console:off",
             "--no-chdir", stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip

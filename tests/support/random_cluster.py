@@ -1,0 +1,173 @@
+"""Clusters with policies of all kinds, and packets in them, from a seed: few labels and ports, so that rules meet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+
+from socketplane.compile import Intent
+from socketplane.model.spec import (
+    Action,
+    Block,
+    ClusterRule,
+    ClusterSpec,
+    Members,
+    Operator,
+    Peer,
+    Policy,
+    PolicySpec,
+    Port,
+    Protocol,
+    Requirement,
+    Rule,
+    Selector,
+    Tier,
+)
+from socketplane.model.types import Endpoint, Host, Network
+from socketplane.model.verdict import Party
+from support.intent import CLUSTER, NAMES, address_of, endpoint, host, network
+from support.trace import Cluster, Packet
+
+PORTS = (22, 53, 80, 81, 443, 8080)
+RANGES = ((50, 100), (80, 81), (81, 8080), (1, 65535), (1024, 49151))
+BLOCKS = (
+    ("0.0.0.0/0", ("198.51.100.0/28", "10.0.0.0/8")),
+    ("198.51.100.0/24", ("198.51.100.4/30",)),
+    ("198.51.100.8/29", ()),
+    ("169.254.192.0/20", ("169.254.192.2/32",)),
+    ("169.254.192.3/32", ()),
+    ("10.192.0.0/16", ("10.192.0.0/22",)),
+    ("2001:db8::/32", ()),
+)
+
+
+def expressible(policies: Sequence[Policy]) -> list[Policy]:
+    """Return policies as OVN without tiers can have them: no Pass, and no audit beside Baseline policies."""
+    baseline = any(isinstance(policy.spec, ClusterSpec) and policy.spec.tier is Tier.BASELINE for policy in policies)
+    return [_without_pass(policy) for policy in policies if not (baseline and getattr(policy.spec, "audit", False))]
+
+
+def _without_pass(policy: Policy) -> Policy:
+    if isinstance(policy.spec, PolicySpec):
+        return policy
+    spec = policy.spec
+    ways = {
+        way: tuple(replace(rule, action=Action.ACCEPT) if rule.action is Action.PASS else rule for rule in rules)
+        for way, rules in (("ingress", spec.ingress), ("egress", spec.egress))
+    }
+    return replace(policy, spec=replace(spec, **ways))
+
+
+def generated(seed: int, *, tiers: bool) -> list[Intent]:
+    """Return a cluster; the last network is internal."""
+    draw = _Draw(seed)
+    hosts: list[Host] = [host(1), host(2), host(3)]
+    networks: list[Network] = [replace(network(n, internal=n == 2), labels=draw.labels("zone")) for n in range(3)]
+    # Most are on the first two: policies that nobody is in the way of show nothing.
+    places = [*networks[:2] * 3, networks[2]]
+    endpoints = [
+        endpoint(n, draw.choice(places), draw.choice(hosts), draw.labels("app", "tier"), known=draw.chance(0.93))
+        for n in range(1, 15)
+    ]
+    policies = [draw.policy(n) for n in range(1, draw.between(3, 9))]
+    return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies))]
+
+
+def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list[Packet]:
+    """Return packets between containers, from them to the outside, and from hosts (their own, or else others) to them."""
+    draw = _Draw(seed)
+    gateways = [item.gateway for item in cluster.networks.values()]
+    others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1]
+    found: list[Packet] = []
+    while len(found) < count:
+        source: Party = draw.choice(cluster.endpoints)
+        near = [end for end in cluster.endpoints if isinstance(source, Endpoint) and end.network == source.network]
+        destination: Party = draw.choice(near if draw.chance(0.5) else cluster.endpoints)
+        if draw.chance(0.2):
+            destination = address_of(draw.between(1, 20)) if draw.chance(0.6) else draw.choice(others)
+        elif draw.chance(0.1) and isinstance(destination, Endpoint):
+            source = draw.choice([it for it in cluster.hosts if (it.name == destination.host) == own_hosts])
+        if source != destination:
+            found.append(Packet(source, destination, draw.choice([None, *Protocol]), draw.choice(PORTS)))
+    return found
+
+
+class _Draw:
+    """Chance."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.choice = self._random.choice
+        self.between = self._random.randint
+
+    def chance(self, probability: float) -> bool:
+        return self._random.random() < probability
+
+    def labels(self, *keys: str) -> dict[str, str]:
+        return {key: self.choice("ab") for key in keys if self.chance(0.8)}
+
+    def selector(self, *keys: str) -> Selector:
+        labels = {key: self.choice("ab") for key in keys if self.chance(0.35)}
+        return Selector.of(labels, [self.requirement(self.choice(keys))] if self.chance(0.25) else [])
+
+    def requirement(self, key: str) -> Requirement:
+        operator = self.choice(list(Operator))
+        listed = operator in (Operator.IN, Operator.NOT_IN)
+        return Requirement(key, operator, tuple(sorted(self._random.sample("abc", self.between(1, 2)))) if listed else ())
+
+    def networks(self) -> Selector:
+        if self.chance(0.3):
+            return Selector.of({"kubernetes.io/metadata.name": self.choice(NAMES)})
+        return self.selector("zone")
+
+    def members(self, *, own: bool) -> Members:
+        return Members(self.selector("app", "tier"), None if own and self.chance(0.6) else self.networks())
+
+    def block(self, *, pool: bool) -> Block:
+        cidr, excepts = self.choice(BLOCKS)
+        if pool:
+            return Block(ip_network(cidr), (), True)
+        return Block(ip_network(cidr), tuple(map(ip_network, excepts)) if self.chance(0.5) else ())
+
+    def peers(self, *, own: bool, blocks: bool) -> tuple[Peer, ...]:
+        return tuple(
+            self.block(pool=not own) if blocks and self.chance(0.3) else self.members(own=own)
+            for _ in range(self.between(1, 2))
+        )
+
+    def ports(self) -> tuple[Port, ...] | None:
+        if self.chance(0.35):
+            return None
+        return tuple(self.port() for _ in range(self.between(1, 3)))
+
+    def port(self) -> Port:
+        protocol = self.choice(list(Protocol))
+        if self.chance(0.3):
+            return Port(protocol, *self.choice(RANGES))
+        return Port(protocol, self.choice([None, *PORTS]))
+
+    def rules(self) -> tuple[Rule, ...] | None:
+        if self.chance(0.4):
+            return None
+        return tuple(
+            Rule(None if self.chance(0.15) else self.peers(own=True, blocks=True), self.ports())
+            for _ in range(self.between(0, 2))
+        )
+
+    def cluster_rules(self, *, blocks: bool) -> tuple[ClusterRule, ...]:
+        return tuple(
+            ClusterRule(self.choice(list(Action)), self.peers(own=False, blocks=blocks), self.ports())
+            for _ in range(self.between(0, 3))
+        )
+
+    def policy(self, number: int) -> Policy:
+        if self.chance(0.35):
+            subject = self.members(own=False)
+            ways = self.cluster_rules(blocks=False), self.cluster_rules(blocks=True)
+            return Policy(
+                "", f"c{number}", number, ClusterSpec(self.choice(list(Tier)), self.between(0, 3), subject, *ways)
+            )
+        spec = PolicySpec(self.selector("app", "tier"), self.rules(), self.rules(), audit=self.chance(0.3))
+        return Policy(self.choice(NAMES), f"p{number}", number, spec)

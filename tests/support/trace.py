@@ -1,0 +1,130 @@
+"""Packets between the ends of a generated cluster, and what OVN's own simulator says becomes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from socketplane.compile import Compiler, Desired, Edge, Features, Intent, RowKey, names
+from socketplane.compile.rows import identity
+from socketplane.model.rules import rule_id
+from socketplane.model.spec import Policy, Protocol
+from socketplane.model.types import Endpoint, Host, Network, mac_of
+from socketplane.model.verdict import Party, Verdict, View, verdict
+from support.intent import CLUSTER
+from support.northd import Tracer
+
+_LOG = re.compile(r"LOG: ACL name=(\S+), direction=\w+, verdict=(\w+)")
+_COMMIT = re.compile(r"ct_label\.(?:label|obs_point_id) = (reg\d+)")
+"""The same bits of a connection's label, as releases before and after 24.09 call them."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """The first packet of a connection; without a protocol, a ping."""
+
+    source: Party
+    destination: Party
+    protocol: Protocol | None
+    port: int
+
+    def judged(self, view: View) -> Verdict:
+        """Return the verdict of the model."""
+        return verdict(view, self.source, self.destination, self.protocol, self.port if self.protocol else None)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What OVN does with a packet: whether it arrives, what is logged on the way, and the rules in its labels."""
+
+    arrives: bool
+    drops: list[str]
+    audits: list[str]
+    labels: list[str]
+
+
+class Cluster:
+    """An intent, and the way to ask both sides about packets in it."""
+
+    def __init__(self, intent: Sequence[Intent], features: Features | None = None) -> None:
+        self.networks = {thing.id: thing for thing in intent if isinstance(thing, Network)}
+        self.endpoints = [thing for thing in intent if isinstance(thing, Endpoint)]
+        self.hosts = [thing for thing in intent if isinstance(thing, Host)]
+        self.policies = [thing for thing in intent if isinstance(thing, Policy)]
+        self.view = View(CLUSTER, self.networks, self.policies)
+        self.compiler = Compiler(CLUSTER, features or Features())
+        for thing in intent:
+            self.compiler.put(thing)
+        self.compiler.flush()
+
+    @property
+    def desired(self) -> Desired:
+        """What is compiled."""
+        return self.compiler.desired
+
+    def without_own_hosts(self) -> None:
+        """Take out what lets a host in to its own containers.
+
+        ovn-trace takes every port for resident, and so every host for the container's own; without, each is another.
+        """
+        group = identity(CLUSTER.id, "Port_Group", names.ROUTED_GROUP)
+        for owner in self.hosts:
+            acl = identity(CLUSTER.id, "ACL", f"own-host/{owner.name}")
+            self.desired.edges.remove(Edge("Port_Group", group, "acls", acl))
+            del self.desired.rows[RowKey("ACL", acl)]
+
+    async def see(self, tracer: Tracer, packet: Packet) -> Seen:
+        """Ask OVN."""
+        switch, origin = self._origin(packet.source, packet.destination)
+        transport = f"{packet.protocol}.dst == {packet.port}" if packet.protocol else "icmp4.type == 8"
+        flow = f"{origin} && ip4.dst == {address_of(packet.destination)} && ip.ttl == 64 && {transport}"
+        answer = await tracer.trace(switch, flow)
+        logs = _LOG.findall(answer)
+        return Seen(
+            self._arrives(answer, packet),
+            [name for name, action in logs if action == "drop"],
+            [name for name, action in logs if action != "drop"],
+            _labels(answer),
+        )
+
+    def _arrives(self, answer: str, packet: Packet) -> bool:
+        target = packet.destination
+        if any(network.gateway == target for network in self.networks.values()):
+            # To the tracer, which has no memory, the router's answer is as new as the question: policies may stop it.
+            return "icmp4.type = 0" in answer
+        if isinstance(target, Endpoint):
+            return f'output to "{names.endpoint_port(target)}"' in answer
+        if isinstance(target, Host):
+            return f'output to "{names.host_port(target.name)}"' in answer
+        return 'output to "sp0-' in answer and "arp.tpa" not in answer
+
+    def _origin(self, source: Party, destination: Party) -> tuple[str, str]:
+        """Return the switch that a packet enters and the match for where it comes from."""
+        if isinstance(source, Host):
+            mac, port, switch = mac_of(source.gateway), names.host_port(source.name), names.HOSTS_SWITCH
+            to = mac_of(names.router_address(CLUSTER))
+        else:
+            assert isinstance(source, Endpoint)
+            mac, port, switch = source.mac, names.endpoint_port(source), names.switch(source.network)
+            near = isinstance(destination, Endpoint) and destination.network == source.network
+            to = mac_of(address_of(destination)) if near else mac_of(self.networks[source.network].gateway)
+        origin = f'inport == "{port}" && eth.src == {mac} && eth.dst == {to} && ip4.src == {address_of(source)}'
+        return switch, origin
+
+
+def address_of(party: Party) -> IPv4Address:
+    """Return an end's address."""
+    if isinstance(party, Endpoint):
+        return party.address
+    return party.gateway if isinstance(party, Host) else party
+
+
+def _labels(answer: str) -> list[str]:
+    """Return the rules that labels name, in the order in which the connection gets them at its two ends."""
+    found = []
+    for commit in _COMMIT.finditer(answer):
+        *_, value = re.findall(rf"\b{commit[1]} = (\d+);", answer[: commit.start()])
+        found.append(rule_id(int(value) >> 12, int(value) & 0xFFF))
+    return found
