@@ -33,6 +33,8 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/policies/history                 | all    | `PolicyRevision`, the oldest that is kept first |
 | POST /v1/policies/rollback               | admin  | `PolicyRollback` -> `PolicyOutcome` |
 | POST /v1/policies/confirm                | admin  | `PolicyConfirm` -> `PolicyRevision`; idempotent |
+| GET /v1/policies/violations?policy=&since= | all  | `PolicyViolation`, the latest first; since: seconds ago |
+| GET /v1/schemas/{kind}, /v1/schemas      | all    | JSON schema of a kind of document; of all kinds together |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
@@ -397,6 +399,18 @@ class Explanation(Wire):
     steps: list[str] = []
     would_deny: str = ""
     """Allowed, but a policy in audit mode would deny it if it were enforced: the id of that denial."""
+
+
+class PolicyViolation(Denial):
+    """Packets that a policy refused, or would have refused if it were enforced, with the names of what is concerned."""
+
+    mode: Literal["audit", "enforce"]
+    """audit: they passed, because the policy is in audit mode."""
+    policy: str = ""
+    """NETWORK/NAME, or NAME of a ClusterNetworkPolicy; empty where no policy refused them, or it is there no more."""
+    source_name: str = ""
+    """NETWORK/NAME of the container, or `host NAME`; empty where the address is nobody's, or was another's then."""
+    destination_name: str = ""
 
 
 class TokenCreate(Wire):

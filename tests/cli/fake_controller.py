@@ -36,6 +36,7 @@ class Controller:
     endpoints: list[wire.Endpoint] = field(default_factory=list)
     policies: list[wire.Policy] = field(default_factory=list)
     revisions: list[wire.PolicyRevision] = field(default_factory=list)
+    violations: list[wire.PolicyViolation] = field(default_factory=list)
     outcome: wire.PolicyOutcome | None = None
     """What changes of policies are answered with; None: all that was asked for is created."""
     tokens: list[wire.Token] = field(default_factory=list)
@@ -67,6 +68,8 @@ class Controller:
                 return {"items": [item.model_dump(mode="json") for item in getattr(self, kind)]}
             case ["GET", "policies", "history"]:
                 return {"items": [item.model_dump(mode="json") for item in self.revisions]}
+            case ["GET", "policies", "violations"]:
+                return {"items": [item.model_dump(mode="json") for item in self.violations]}
             case ["POST", "policies", "rollback"]:
                 wire.PolicyRollback.model_validate(request.body)
                 return self.outcome or wire.PolicyOutcome(items=[])

@@ -16,6 +16,8 @@ from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.explain import explain
 from socketplane.controller.plans import policies
 from socketplane.controller.subjects import Subjects
+from socketplane.controller.violations import Names
+from socketplane.model.schemas import any_schema, schema
 from socketplane.model.spec import Policy
 
 router = APIRouter(prefix="/v1", tags=["policies"])
@@ -33,6 +35,18 @@ async def list_history(ctx: Ctx) -> Items[wire.PolicyRevision]:
     """List the changes of policies that are kept, the oldest first."""
     revisions = ctx.active.store.committed.revisions
     return Items(items=[ctx.active.views.revision(revisions[number]) for number in sorted(revisions)])
+
+
+@router.get("/policies/violations")
+async def list_violations(
+    ctx: Ctx, policy: str | None = None, since: Annotated[float | None, Query(gt=0)] = None
+) -> Items[wire.PolicyViolation]:
+    """List what policies refused, or in audit mode would have refused, the latest first; `since` is seconds ago."""
+    intent = ctx.active.store.committed
+    number = None if policy is None else policies.named(intent, policy).number
+    after = 0.0 if since is None else ctx.active.clock() - since
+    seen = [denial for denial in ctx.active.denials.list() if denial.last >= after]
+    return Items(items=await run_in_threadpool(lambda names: list(names.violations(seen, number)), Names(intent)))
 
 
 @router.get("/policies/{network}/{name}")
@@ -73,6 +87,18 @@ async def remove_policy(network: str, name: str, ctx: Ctx) -> None:
     ctx.active.reconciler.require()
     await ctx.active.policies.remove(ctx.author, _network(network), name)
     await ctx.written()
+
+
+@router.get("/schemas")
+async def get_schemas() -> dict[str, object]:
+    """Show the JSON schema of policy documents of any kind."""
+    return any_schema()
+
+
+@router.get("/schemas/{kind}")
+async def get_schema(kind: str) -> dict[str, object]:
+    """Show the JSON schema of one kind of document."""
+    return schema(kind)
 
 
 @router.get("/explain")

@@ -45,11 +45,14 @@ PATCH  /v1/hosts/{name}                        ADMIN
 DELETE /v1/hosts/{name}                        MEMBER
 GET    /v1/policies                            MEMBER
 GET    /v1/policies/history                    MEMBER
+GET    /v1/policies/violations                 MEMBER
 GET    /v1/policies/{network}/{name}           MEMBER
 POST   /v1/policies                            ADMIN
 POST   /v1/policies/confirm                    ADMIN
 POST   /v1/policies/rollback                   ADMIN
 DELETE /v1/policies/{network}/{name}           ADMIN
+GET    /v1/schemas                             MEMBER
+GET    /v1/schemas/{kind}                      MEMBER
 GET    /v1/explain                             MEMBER
 GET    /v1/status                              MEMBER
 GET    /v1/watch                               MEMBER

@@ -103,6 +103,16 @@ def find(intent: Intent, network: str, name: str) -> Policy:
     return policy
 
 
+def named(intent: Intent, title: str) -> Policy:
+    """Return the policy that NETWORK/NAME, or NAME of one without a network, names.
+
+    Raises:
+        NotFound: there is none.
+    """
+    network, slash, name = title.partition("/")
+    return find(intent, network, name) if slash else find(intent, "", title)
+
+
 def counts_together(policy: Policy) -> bool:
     """Return whether it depends on other policies, too, that this one can be compiled."""
     return isinstance(policy.spec, ClusterSpec) or policy.spec.audit
