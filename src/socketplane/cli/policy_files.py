@@ -1,4 +1,4 @@
-"""Policy documents from files and standard input, for the commands that take them."""
+"""Documents from files and standard input, for the commands that take them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from socketplane.cli.complete import network_names
 from socketplane.cli.output import clean, note
 from socketplane.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from socketplane.model.policy import ParsedPolicy
 
 STDIN = "-"
 
@@ -32,28 +35,39 @@ NamespaceOption = Annotated[
 
 
 def read(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
-    """Return the files' documents; errors name the file, and the document, line and field where they are in one."""
+    """Return the files' documents, as `parse` reads them."""
+    return [json.loads(policy.document) for policy in parse(names, network)]
+
+
+def parse(names: Iterable[str], network: str | None) -> list[ParsedPolicy]:
+    """Return the files' policies; errors name the file, and the document, line and field where they are in one."""
     from socketplane.model.documents import parse_documents  # heavy: yaml
 
-    documents: dict[tuple[str, str], tuple[str, dict[str, object]]] = {}
+    found: dict[tuple[str, str], tuple[str, ParsedPolicy]] = {}
     for name in dict.fromkeys(names):
-        where = "standard input" if name == STDIN else name
-        for policy in parse_documents(_content(name, where), where, network=network):
+        where = called(name)
+        for policy in parse_documents(content(name), where, network=network):
             key = (policy.network, policy.name)
-            if key in documents:
-                message = f"policy {policy.title} is already in {documents[key][0]}"
+            if key in found:
+                message = f"policy {policy.title} is already in {found[key][0]}"
                 raise InvalidInput(f"{where}: {message}", remedy="give each its own name")
-            documents[key] = (where, json.loads(policy.document))
+            found[key] = (where, policy)
             if policy.left_out:
                 note(f"{clean(where)}: {clean(policy.title)}: left out what a server wrote: {', '.join(policy.left_out)}")
-    return [document for _, document in documents.values()]
+    return [policy for _, policy in found.values()]
 
 
-def _content(name: str, where: str) -> bytes:
+def called(name: str) -> str:
+    """Return what errors call a file."""
+    return "standard input" if name == STDIN else name
+
+
+def content(name: str) -> bytes:
+    """Return a file's bytes, at most one more than a reader of documents takes. Raises InvalidInput."""
     from socketplane.model.yamltext import MAX_SIZE
 
     try:
         with contextlib.nullcontext(sys.stdin.buffer) if name == STDIN else Path(name).open("rb") as stream:
             return stream.read(MAX_SIZE + 1)  # one more than allowed is refused by the reader
     except OSError as error:
-        raise InvalidInput(f"{where}: can't be read: {error.strerror}") from None
+        raise InvalidInput(f"{called(name)}: can't be read: {error.strerror}") from None
