@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,42 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from socketplane.compile import Compiler, Difference, Features, Intent, RowKey, names
-from socketplane.compile.rows import Row
+from socketplane.compile import Compiler, Features, Intent, RowKey, names
 from socketplane.model.spec import Port, Protocol, Rule
+from support.compiled import acls, change, compiled, groups_of, rows
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, small_cluster, tcp
 
 H1, WEB = host(1), network(0)
 FRONT = endpoint(1, WEB, H1, {"app": "web"})
-
-
-def compiled(*things: Intent) -> Compiler:
-    compiler = Compiler(CLUSTER)
-    for thing in things:
-        compiler.put(thing)
-    compiler.flush()
-    return compiler
-
-
-def rows(compiler: Compiler, table: str) -> dict[str, Row]:
-    return {row["name"]: row for key, row in compiler.desired.rows.items() if key.table == table}
-
-
-def acls(compiler: Compiler) -> list[Row]:
-    return [row for key, row in compiler.desired.rows.items() if key.table == "ACL"]
-
-
-def groups_of(compiler: Compiler, name: str) -> set[str]:
-    """Return the names of the port groups that a port is in."""
-    by_uuid: Mapping[UUID, Row] = {key.uuid: row for key, row in compiler.desired.rows.items()}
-    edges = [edge for edge in compiler.desired.edges if edge.table == "Port_Group" and edge.column == "ports"]
-    return {by_uuid[edge.parent]["name"] for edge in edges if by_uuid[edge.child]["name"] == name}
-
-
-def change(compiler: Compiler, *things: Intent) -> Difference:
-    for thing in things:
-        compiler.put(thing)
-    return compiler.flush()
 
 
 def test_an_endpoint_is_a_port_with_its_place_and_chassis() -> None:
@@ -53,7 +23,7 @@ def test_an_endpoint_is_a_port_with_its_place_and_chassis() -> None:
     port = rows(compiler, "Logical_Switch_Port")[f"sp-{FRONT.id}"]
     assert port["addresses"] == port["port_security"] == {"02:53:0a:c0:00:03 10.192.0.3"}
     assert port["options"] == {"requested-chassis": "chassis-1", "iface-id-ver": FRONT.id}
-    assert groups_of(compiler, f"sp-{FRONT.id}") == {f"sp_n_{WEB.id.hex}"}
+    assert groups_of(compiler, FRONT) == {f"sp_n_{WEB.id.hex}"}
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -165,14 +135,14 @@ def test_segments_live_as_long_as_a_policy_uses_them() -> None:
     one = policy("one", 1, selector(app="db"), ingress=(allow(selector(app="web")),))
     two = policy("two", 2, selector(app="web"), ingress=())
     change(compiler, one, two)
-    assert group in groups_of(compiler, f"sp-{FRONT.id}")
+    assert group in groups_of(compiler, FRONT)
     compiler.remove(one)
     compiler.flush()
-    assert group in groups_of(compiler, f"sp-{FRONT.id}")
+    assert group in groups_of(compiler, FRONT)
     compiler.remove(two)
     compiler.flush()
     assert group not in rows(compiler, "Port_Group")
-    assert groups_of(compiler, f"sp-{FRONT.id}") == {f"sp_n_{WEB.id.hex}"}
+    assert groups_of(compiler, FRONT) == {f"sp_n_{WEB.id.hex}"}
 
 
 def test_all_labels_of_a_selector_have_to_be_there() -> None:
@@ -181,7 +151,7 @@ def test_all_labels_of_a_selector_have_to_be_there() -> None:
     endpoints = [endpoint(n, WEB, H1, of) for n, of in enumerate(labels, start=1)]
     compiler = compiled(H1, WEB, *endpoints, policy("p", 1, both, ingress=()))
     group = names.segment_group(WEB.id, both)
-    assert [group in groups_of(compiler, f"sp-{end.id}") for end in endpoints] == [False, False, False, True]
+    assert [group in groups_of(compiler, end) for end in endpoints] == [False, False, False, True]
 
 
 def test_a_policy_waits_for_a_network_of_its_name() -> None:
@@ -190,7 +160,7 @@ def test_a_policy_waits_for_a_network_of_its_name() -> None:
     compiler = compiled(H1, pending, FRONT, labelled)
     assert not [row for row in acls(compiler) if row["name"].startswith("d")]
     change(compiler, WEB)
-    assert len(groups_of(compiler, f"sp-{FRONT.id}")) == 2
+    assert len(groups_of(compiler, FRONT)) == 2
     assert [row["name"] for row in acls(compiler) if row["name"].startswith("d")] == ["d1.ingress"]
     change(compiler, replace(WEB, name="other"))
     assert not [row for row in acls(compiler) if row["name"].startswith("d")]
@@ -202,16 +172,16 @@ def test_an_unknown_endpoint_is_in_no_segment_and_cut_off_where_a_policy_is() ->
     compiler = compiled(H1, WEB, unknown)
     assert not [row for row in acls(compiler) if quarantine in row["match"]]
     change(compiler, policy("p", 1, selector(app="web"), ingress=()))
-    assert quarantine in groups_of(compiler, f"sp-{FRONT.id}")
-    assert names.segment_group(WEB.id, selector(app="web")) not in groups_of(compiler, f"sp-{FRONT.id}")
+    assert quarantine in groups_of(compiler, FRONT)
+    assert names.segment_group(WEB.id, selector(app="web")) not in groups_of(compiler, FRONT)
     drops = [row for row in acls(compiler) if quarantine in row["match"]]
     assert {(row["direction"], row["action"], row["priority"]) for row in drops} == {
         ("from-lport", "drop", 30000),
         ("to-lport", "drop", 30000),
     }
     change(compiler, FRONT)
-    assert names.segment_group(WEB.id, selector(app="web")) in groups_of(compiler, f"sp-{FRONT.id}")
-    assert quarantine not in groups_of(compiler, f"sp-{FRONT.id}")
+    assert names.segment_group(WEB.id, selector(app="web")) in groups_of(compiler, FRONT)
+    assert quarantine not in groups_of(compiler, FRONT)
 
 
 def test_a_change_costs_its_own_size() -> None:
