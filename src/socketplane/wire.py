@@ -36,6 +36,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/policies/violations?policy=&since= | all  | `PolicyViolation`, the latest first; since: seconds ago |
 | GET /v1/schemas/{kind}, /v1/schemas      | all    | JSON schema of a kind of document; of all kinds together |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
+| GET /v1/reach?network=&by=              | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
 | GET /metrics, /openapi.json              | all    | Prometheus text, OpenAPI |
@@ -411,6 +412,35 @@ class PolicyViolation(Denial):
     source_name: str = ""
     """NETWORK/NAME of the container, or `host NAME`; empty where the address is nobody's, or was another's then."""
     destination_name: str = ""
+
+
+class ReachEnds(Wire):
+    """Ends under one name: NETWORK/LABELS, NETWORK/*, */*, hosts, outside, or a prefix of addresses outside."""
+
+    name: str
+    size: int
+    """How many of the `total` are meant; addresses are not counted."""
+    total: int
+    example: str = ""
+    """Id of one endpoint of them."""
+
+
+class ReachLine(Wire):
+    """All of the sources reach all of the destinations on these ports. A container by itself is nobody's destination."""
+
+    sources: list[ReachEnds]
+    destinations: list[ReachEnds]
+    ports: list[str]
+    """Each tcp/80, tcp/8000-8080, udp/any or ping; `any` alone for everything."""
+    summary: str
+    """The ports in few words: any but tcp/22."""
+
+
+class Reach(Wire):
+    """Who reaches whom. A group of endpoints that is no line's destination is reached by nobody but its hosts."""
+
+    groups: list[ReachEnds]
+    lines: list[ReachLine]
 
 
 class TokenCreate(Wire):

@@ -42,6 +42,7 @@ class Controller:
     tokens: list[wire.Token] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     explanation: wire.Explanation | None = None
+    reach: wire.Reach = field(default_factory=lambda: wire.Reach(groups=[], lines=[]))
     refusal: SocketPlaneError | None = None
     """What every change is answered with."""
     raw: bytes | None = None
@@ -79,6 +80,8 @@ class Controller:
             case ["GET", "explain"]:
                 assert self.explanation is not None
                 return self.explanation
+            case ["GET", "reach"]:
+                return self.reach
             case ["GET" | "DELETE", kind, *names]:
                 item = self.find(kind, names)
                 if request.method == "GET":

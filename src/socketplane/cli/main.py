@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from socketplane.cli import cluster, endpoint, explain, host, lab, network, policy, status, token, version
+from socketplane.cli import cluster, endpoint, explain, host, lab, network, policy, reach, status, token, version
 from socketplane.cli.connect import Connection
 from socketplane.cli.group import Root
 from socketplane.cli.output import examples
@@ -49,6 +49,7 @@ app.add_typer(network.app, name="network")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(policy.app, name="policy")
 explain.register(app)
+reach.register(app)
 app.add_typer(lab.app, name="lab")
 version.register(app)
 

@@ -54,6 +54,7 @@ DELETE /v1/policies/{network}/{name}           ADMIN
 GET    /v1/schemas                             MEMBER
 GET    /v1/schemas/{kind}                      MEMBER
 GET    /v1/explain                             MEMBER
+GET    /v1/reach                               MEMBER
 GET    /v1/status                              MEMBER
 GET    /v1/watch                               MEMBER
 GET    /v1/tokens                              ADMIN

@@ -1,0 +1,75 @@
+"""`socketplane reach`: who reaches whom on which ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from socketplane.cli import connect
+from socketplane.cli.complete import network_names
+from socketplane.cli.output import Column, Output, OutputOption, examples, show, show_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "reach",
+        epilog=examples(
+            "socketplane reach",
+            "socketplane reach --network web --by app --by tier",
+            "socketplane reach -o json | jq '.lines[] | select(.ports == [\"any\"])'",
+        ),
+    )(reach)
+
+
+def reach(
+    ctx: typer.Context,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            "--network", metavar="NETWORK", help="Only what has one end on this network.", autocompletion=network_names
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="KEY",
+            help="Label to group by; service and project are Compose's. Repeatable. Without it: what there is.",
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show who reaches whom on which ports, as policies say now.
+
+    Every line is about all of its sources and all of its destinations. NETWORK/* is all of a network, */* every
+    container, hosts are those that a container does not run on (its own always reaches it); of addresses outside the
+    longest prefix counts.
+    """
+    query = {"network": network, "by": by or None}
+    with connect.session(connect.of(ctx)) as session:
+        found = session.get("/v1/reach", query)
+    if output is Output.JSON:
+        show_json(found)
+    else:
+        show(found["lines"], COLUMNS, output)
+
+
+def ends(items: list[Mapping[str, Any]]) -> str:
+    """Return ends for people: each name with the number of those that have it."""
+    return ", ".join(item["name"] + _count(item) for item in items)
+
+
+def _count(item: Mapping[str, Any]) -> str:
+    if not item["total"]:  # addresses
+        return ""
+    return f" ({item['size']})" if item["size"] == item["total"] else f" ({item['size']} of {item['total']})"
+
+
+COLUMNS = [
+    Column("FROM", lambda line: ends(line["sources"])),
+    Column("TO", lambda line: ends(line["destinations"])),
+    Column("PORTS", lambda line: line["summary"]),
+]
