@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +58,19 @@ def test_any_items_of_a_list(items: list[Any], kind: str) -> None:
         parse_documents(json.dumps({"apiVersion": "v1", "kind": f"{kind}List", "items": items}), "f", network="web")
     with suppress(InvalidInput, Unsupported):
         parse_documents(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}), "f", network="web")
+
+
+@given(near())
+def test_a_refusal_names_file_line_and_field(document: Any) -> None:
+    text = yaml.safe_dump(document, allow_unicode=True)
+    lines = len(text.splitlines())
+    try:
+        parse_documents(text, "f.yaml", network="web")
+    except SocketPlaneError as error:
+        found = re.match(r"f\.yaml, line ([0-9]+): ", error.message)
+        assert found
+        assert 1 <= int(found[1]) <= lines
+        assert error.field
 
 
 @given(right)
