@@ -90,8 +90,8 @@ def _policy(output: Output, context: Context, policy: Policy) -> None:
 def _segment(output: Output, context: Context, segment: Segment) -> None:
     scope = segment.scope
     if segment.own_group:
-        notes = {"networks": str(scope)} if isinstance(scope, Selector) else {}
-        notes["selector"] = str(segment.selector)
+        notes = {"networks": str(scope) or "all"} if isinstance(scope, Selector) else {}
+        notes["selector"] = str(segment.selector) or "all"
         output.row("Port_Group", segment.name, {"name": segment.name}, notes)
     compile_isolation(output, segment)
     if isinstance(scope, UUID) and (network := context.index.networks.get(scope)) is not None:
