@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
+import jsonschema_rs
 import pytest
+import yaml
 
 from socketplane.errors import InvalidInput
 from socketplane.model.assertions import Assertion, parse_assertions
+from socketplane.model.schemas import policy_test
+
+SCHEMA = jsonschema_rs.Draft202012Validator(policy_test.schema())
 
 
 def one(text: str) -> Assertion:
     (found,) = parse_assertions(f"assertions: [{text}]", "t.yaml")
+    SCHEMA.validate(yaml.safe_load(f"assertions: [{text}]"))
     return found
 
 
@@ -86,3 +94,29 @@ def test_what_is_refused(text: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_assertions(text, "t.yaml")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "item", ["web db deny", "web -> db:5432", "web -> db denied", "{from: a, to: b}", "{to: b, expect: deny}", "3", "''"]
+)
+def test_the_schema_refuses_it_too(item: str) -> None:
+    text = f"assertions: [{item}]"
+    with pytest.raises(InvalidInput):
+        parse_assertions(text, "t.yaml")
+    assert not SCHEMA.is_valid(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"port": port} for port in ("x", 0, 65536, 1.5)),
+        *({"protocol": "ip"}, {"expect": True}, {"prot": "tcp"}, {"from": "a b"}, {"from": ""}, {"name": 3}),
+    ],
+)
+def test_the_schema_refuses_the_field_too(change: dict[str, object]) -> None:
+    item = {"from": "a", "to": "b", "expect": "deny"}
+    SCHEMA.validate({"assertions": [item]})
+    document = {"assertions": [item | change]}
+    with pytest.raises(InvalidInput):
+        parse_assertions(json.dumps(document), "t.yaml")
+    assert not SCHEMA.is_valid(document)

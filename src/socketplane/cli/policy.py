@@ -7,7 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from socketplane.cli import connect, nouns, parse, policy_change, policy_history, policy_schema, policy_violations
+from socketplane.cli import (
+    connect,
+    nouns,
+    parse,
+    policy_change,
+    policy_history,
+    policy_schema,
+    policy_test,
+    policy_violations,
+)
 from socketplane.cli.complete import network_names, policy_names
 from socketplane.cli.output import Column, Output, OutputOption, QuietOption, examples, show, title
 
@@ -95,3 +104,4 @@ def rm(ctx: typer.Context, policies: Policies, network: NetworkOption = None) ->
 policy_history.register(app)
 policy_violations.register(app)
 policy_schema.register(app)
+policy_test.register(app)

@@ -15,7 +15,7 @@ from ipaddress import IPv4Address
 from itertools import islice
 from typing import NamedTuple
 
-from socketplane.errors import InvalidInput, SocketPlaneError
+from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.assertions.population import End, Place, Population
 from socketplane.model.assertions.statement import ANYTHING, PING, Assertion
 from socketplane.model.spec import Policy, Port, Protocol
@@ -70,10 +70,10 @@ def hold(assertion: Assertion, population: Population, judge: Judge, ports: Sequ
     """Judge one assertion. `ports` are those to try where it names none (see `telling_ports`)."""
     try:
         ways = _ways(assertion, population)
-    except SocketPlaneError as error:
+        asked = ((way, packet) for way in ways for packet in _packets(assertion, ports))
+        against = tuple(islice(_against(assertion, judge, asked), MAX_SHOWN))
+    except (InvalidInput, NotFound) as error:
         return Result(assertion, Outcome.ERROR, problem=str(error))
-    asked = ((way, packet) for way in ways for packet in _packets(assertion, ports))
-    against = tuple(islice(_against(assertion, judge, asked), MAX_SHOWN))
     return Result(assertion, Outcome.FAIL if against else Outcome.PASS, against)
 
 

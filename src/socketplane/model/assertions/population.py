@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import IPv4Address
 
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.compose.project import SERVICE
-from socketplane.model.fields import nearest
 from socketplane.model.spec import Labels
 from socketplane.model.types import Endpoint, effective_labels
 
@@ -90,9 +90,14 @@ class Population:
             return NotFound(f"{whom} is on no network: {self.absent[whom]}")
         first, slash, _ = whom.partition("/")
         if slash:
-            return NotFound(f"there is no network {first}", remedy=nearest(first, self.networks) if self.networks else None)
-        known = {name for place in self.places if network in ("", place.network) for name in place.names if name}
-        return NotFound(f"no container or service{where} is called {whom}", remedy=nearest(whom, known) if known else None)
+            return NotFound(f"there is no network {first}", remedy=_near(first, self.networks))
+        known = {name for place in self.places if network in ("", place.network) for name in place.names}
+        return NotFound(f"no container or service{where} is called {whom}", remedy=_near(whom, known))
+
+
+def _near(name: str, known: Collection[str]) -> str | None:
+    found = get_close_matches(name, known, n=1)
+    return f"did you mean {found[0]}?" if found else None
 
 
 def _address(text: str) -> IPv4Address | None:

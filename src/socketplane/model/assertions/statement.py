@@ -42,6 +42,11 @@ class Assertion:
         return self.protocol if self.port is None else f"{self.port}/{self.protocol}"
 
     @property
+    def spans(self) -> bool:
+        """Whether it is about all ports, and not about one or none."""
+        return self.port is None and self.protocol != PING
+
+    @property
     def expect(self) -> str:
         """Return what it expects."""
         return EXPECTED[0] if self.allow else EXPECTED[1]

@@ -12,7 +12,7 @@ from typing import Any
 
 from socketplane.errors import NotFound
 from socketplane.model.policy import KINDS as PARSED
-from socketplane.model.schemas import cluster_policy, network_policy, parts
+from socketplane.model.schemas import cluster_policy, network_policy, parts, policy_test
 
 Schema = dict[str, Any]
 
@@ -43,7 +43,8 @@ def any_schema() -> Schema:
 
 def files() -> Mapping[str, Schema]:
     """Return all schemas by the names of their files."""
-    return {f"{kind.lower()}.schema.json": schema(kind) for kind in KINDS} | {"policy.schema.json": any_schema()}
+    kinds = {f"{kind.lower()}.schema.json": schema(kind) for kind in KINDS}
+    return kinds | {"policy.schema.json": any_schema(), "policy-test.schema.json": policy_test.schema()}
 
 
 def _head(title: str) -> Schema:
