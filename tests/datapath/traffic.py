@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from machine import Namespace
 
@@ -91,6 +93,42 @@ def exchange(client: Namespace, server: Namespace, address: str, size: int = BUL
     with connected(client, server, address, source) as pair:
         pair.exchange(size)
         return pair.seen
+
+
+def speed(source: Namespace, target: Namespace, address: str, seconds: float = 1.5) -> float:
+    """Return the bits a second that arrive at a namespace's eth0 while a TCP connection is full."""
+    with listening(target) as listener, tcp_socket(source) as out:
+        out.connect((address, listener.getsockname()[1]))
+        server, _ = listener.accept()
+        with server:
+            jobs = [threading.Thread(target=_fill, args=(out,)), threading.Thread(target=_drain, args=(server,))]
+            for job in jobs:
+                job.start()
+            time.sleep(seconds / 3)  # the bucket is full at first
+            begin, before = time.monotonic(), _received(target)
+            time.sleep(seconds)
+            bits = (_received(target) - before) * 8 / (time.monotonic() - begin)
+            out.shutdown(socket.SHUT_RDWR)
+            for job in jobs:
+                job.join()
+    return bits
+
+
+def _received(where: Namespace) -> int:
+    (link,) = json.loads(where.run("ip", "-json", "-s", "link", "show", "eth0"))
+    return int(link["stats64"]["rx"]["bytes"])
+
+
+def _fill(handle: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            handle.sendall(bytes(1 << 16))
+
+
+def _drain(handle: socket.socket) -> None:
+    with suppress(OSError):
+        while handle.recv(1 << 16):
+            pass
 
 
 def _receive(handle: socket.socket, size: int, received: dict[str, bytes], name: str) -> None:

@@ -15,6 +15,8 @@ from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
 from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import SwitchPort
+from socketplane.agent.shaping_links import Shape, switch_end
+from socketplane.agent.shaping_ports import Detours
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
 
@@ -38,11 +40,13 @@ class Datapath:
         self._offered: Kind = "userspace"
         self._mtu: int | None = None
         self._veths: set[str] = set()
+        self._detours = Detours(switch, netlink, _OWNER)
         self._locks = Locks()
 
     async def __aenter__(self) -> Self:
         self._offered = await self._netlink.call(lambda _: detect_kind())
         self._veths = set(await self._netlink.call(veth.present))
+        await self._detours.look()
         await self._look_up_mtu()
         _log.info("datapath", kind=self.kind, mtu=self.mtu, veths=len(self._veths))
         return self
@@ -74,7 +78,7 @@ class Datapath:
             await self._drop_stale_port(maker, spec)
             await self._netlink.call(maker.ensure)
             self._veths.add(endpoint_id)
-            await self._switch.put(_port(spec))
+            await self._switch.put(_port(spec, self._detours.port(endpoint_id)))
             undo.pop_all()
         return spec.container_end
 
@@ -82,21 +86,31 @@ class Datapath:
         """Remove port and veth. See `Plumbing.detach`."""
         async with self._locks.hold(endpoint_id[:12]):
             # Without ovsdb-server the veth goes all the same; the row then shows in ports(), to be detached later.
-            port = self._switch.delete(veth.host_end(endpoint_id), _OWNER)
-            outcomes = await asyncio.gather(port, self._remove_pair(endpoint_id), return_exceptions=True)
+            ports = [self._switch.delete(end(endpoint_id), _OWNER) for end in (veth.host_end, switch_end)]
+            outcomes = await asyncio.gather(*ports, self._remove_links(endpoint_id), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
 
     async def installed(self, endpoint_id: str, timeout: float) -> None:  # noqa: ASYNC109
         """Return once ovn-controller and ovs-vswitchd serve the port. See `Plumbing.installed`."""
-        await self._switch.installed(veth.host_end(endpoint_id), timeout)
+        await self._switch.installed(self._detours.port(endpoint_id), timeout)
+
+    async def shape(self, endpoint_id: str, shape: Shape) -> bool:
+        """Hold the endpoint to its limits. See `Plumbing.shape`."""
+        async with self._locks.hold(endpoint_id[:12]):
+            await self._switch.replica()
+            return await (self._detours.take(endpoint_id, shape) if shape else self._detours.leave(endpoint_id))
+
+    def shaped(self) -> frozenset[str]:
+        """Return the ids of endpoints that have limits on this host now. See `Plumbing.shaped`."""
+        return self._detours.all()
 
     def ports(self) -> frozenset[str]:
         """Return the ids of endpoints that have a port or veth of ours."""
         rows = self._switch.interfaces(_OWNER)
         named = {row["external_ids"].get("iface-id-ver") or row["name"].removeprefix("sp") for row in rows}
-        return frozenset(named | self._veths)
+        return frozenset(named | self._veths | self._detours.all())
 
     async def _drop_stale_port(self, maker: VethMaker, spec: Veth) -> None:
         """Let go of a port that can't be kept, before it is made anew.
@@ -117,6 +131,10 @@ class Datapath:
             if self._switch.connected:  # otherwise the row, if it came to be, shows in ports()
                 await self._switch.delete(maker.veth.host_end, _OWNER)
 
+    async def _remove_links(self, endpoint_id: str) -> None:
+        await self._detours.remove(endpoint_id)
+        await self._remove_pair(endpoint_id)
+
     async def _remove_pair(self, endpoint_id: str) -> None:
         await self._netlink.call(partial(veth.remove, endpoint_id=endpoint_id))
         self._veths = {known for known in self._veths if known[:12] != endpoint_id[:12]}
@@ -136,5 +154,5 @@ def _identity(spec: Veth) -> dict[str, str]:
     return {"iface-id": f"sp-{spec.endpoint_id}", "iface-id-ver": spec.endpoint_id}
 
 
-def _port(spec: Veth) -> SwitchPort:
-    return SwitchPort(spec.host_end, _OWNER, {**_identity(spec), "attached-mac": spec.mac})
+def _port(spec: Veth, name: str) -> SwitchPort:
+    return SwitchPort(name, _OWNER, {**_identity(spec), "attached-mac": spec.mac})

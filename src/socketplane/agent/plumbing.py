@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from socketplane.agent.shaping_links import Shape
+
 Kind = Literal["kernel", "userspace"]
 """Which of Open vSwitch's datapaths forwards packets."""
 
@@ -33,6 +35,15 @@ class Plumbing(Protocol):
 
         Unavailable after `timeout` seconds, with what is missing in its message.
         """
+
+    async def shape(self, endpoint_id: str, shape: Shape) -> bool:
+        """Hold the endpoint to its limits (an empty shape lifts all); return whether that changed anything.
+
+        Connections go on, but for a few packets where limits come or go. NotFound: it has no port here.
+        """
+
+    def shaped(self) -> frozenset[str]:
+        """Return the ids of endpoints that are held to limits on this host, as `ports` does."""
 
     def ports(self) -> frozenset[str]:
         """Return the ids of endpoints that have a port or a veth of ours on this host, finished or not.
