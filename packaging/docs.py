@@ -29,7 +29,7 @@ empty cell. What is for a script goes to standard output; hints and errors (`Err
 | 0 | done |
 | 1 | the operation failed, as a whole or for one of the names given |
 | 2 | wrong usage: nothing was tried |
-| 3 | `explain`: the packet would be denied |
+| 3 | `explain`: the packet would be denied; `policy plan --exit-code`: something would change |
 
 `lab exec` ends with the exit code of the command that it ran.
 

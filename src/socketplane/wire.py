@@ -29,6 +29,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | POST /v1/endpoints                       | hosts  | `EndpointBulk` -> `EndpointBulkReply`: many in one |
 | GET /v1/policies, /v1/policies/{network}/{name} | all | `Policy`; `-` stands for no network |
 | POST /v1/policies                        | admin  | `PolicyApply` -> `PolicyOutcome`: all or nothing |
+| POST /v1/policies/plan                   | admin  | `PolicyTrial` -> `PolicyPlan`: changes nothing |
 | DELETE /v1/policies/{network}/{name}     | admin  | |
 | GET /v1/policies/history                 | all    | `PolicyRevision`, the oldest that is kept first |
 | POST /v1/policies/rollback               | admin  | `PolicyRollback` -> `PolicyOutcome` |
@@ -291,6 +292,13 @@ class PolicyApply(PolicyDocuments):
     """Seconds after which the change takes itself back, unless it is confirmed."""
 
 
+class PolicyTrial(PolicyDocuments):
+    """What would these documents change?"""
+
+    by: Annotated[list[str], Field(max_length=10)] = []
+    """Keys of labels that group endpoints; without any, Compose's service, `app`, or what policies use."""
+
+
 class PolicyApplied(Wire):
     """What became of one policy."""
 
@@ -310,6 +318,28 @@ class PolicyOutcome(Wire):
     """Its number in the history; None where nothing changed."""
     confirm_by: float | None = None
     """When the latest change is taken back unless it is confirmed; None where none waits."""
+    warnings: list[str] = []
+
+
+class ReachChange(Wire):
+    """Services that all of the sources gain or lose towards all of the destinations."""
+
+    source: str
+    """Groups of endpoints (NETWORK/LABELS), hosts, outside, or addresses."""
+    destination: str
+    ports: str
+    sources: int
+    """Number of endpoints and hosts."""
+    destinations: int
+
+
+class PolicyPlan(Wire):
+    """What applying would do now."""
+
+    items: list[PolicyApplied]
+    allowed: list[ReachChange]
+    """Newly, to the endpoints that there are."""
+    denied: list[ReachChange]
     warnings: list[str] = []
 
 

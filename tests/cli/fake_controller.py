@@ -37,6 +37,7 @@ class Controller:
     policies: list[wire.Policy] = field(default_factory=list)
     revisions: list[wire.PolicyRevision] = field(default_factory=list)
     violations: list[wire.PolicyViolation] = field(default_factory=list)
+    plan: wire.PolicyPlan | None = None
     outcome: wire.PolicyOutcome | None = None
     """What changes of policies are answered with; None: all that was asked for is created."""
     tokens: list[wire.Token] = field(default_factory=list)
@@ -71,6 +72,10 @@ class Controller:
                 return {"items": [item.model_dump(mode="json") for item in self.revisions]}
             case ["GET", "policies", "violations"]:
                 return {"items": [item.model_dump(mode="json") for item in self.violations]}
+            case ["POST", "policies", "plan"]:
+                assert self.plan is not None
+                wire.PolicyTrial.model_validate(request.body)
+                return self.plan
             case ["POST", "policies", "rollback"]:
                 wire.PolicyRollback.model_validate(request.body)
                 return self.outcome or wire.PolicyOutcome(items=[])

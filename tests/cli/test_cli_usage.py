@@ -43,6 +43,7 @@ from socketplane.cli.main import app
         "policy rollback -1",
         "policy rollback x",
         "policy confirm 0",
+        "policy plan",
         "policy violations --since ages",
         "policy inspect web/",
         "explain a",
@@ -86,7 +87,7 @@ def test_the_contract_is_there() -> None:
     wanted = """up; down; join; leave; status; token create; token ls; token rm; host ls; host inspect; network ls;
         network create; network inspect; network rm; endpoint ls; endpoint inspect; policy apply; policy ls;
         policy inspect; policy rm; policy history; policy rollback; policy confirm;
-        policy violations; policy schema;
+        policy plan; policy violations; policy schema;
         explain; lab up; lab ls; lab exec; lab down; version; completion"""
     assert {" ".join(name.split()) for name in wanted.split(";")} <= there
 

@@ -13,6 +13,7 @@ from socketplane.cli import (
     parse,
     policy_change,
     policy_history,
+    policy_plan,
     policy_schema,
     policy_test,
     policy_violations,
@@ -57,6 +58,7 @@ COLUMNS = [
     Column("SUBJECTS", lambda policy: policy["subjects"]),
 ]
 
+policy_plan.register(app)
 policy_change.register(app)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from socketplane.cli import connect, parse, policy_files
+from socketplane.cli import connect, parse, policy_files, policy_plan
 from socketplane.cli.output import Output, OutputOption, clean, examples, moment, note, out, show_json, title
 from socketplane.cli.policy_files import FilesOption, NamespaceOption
 
@@ -39,9 +39,15 @@ def apply(
     files: FilesOption,
     network: NamespaceOption = None,
     confirm_within: ConfirmOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing, and show what would change, as `policy plan` does.")
+    ] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Create or change policies. All the files' documents take effect together, or none does."""
+    if dry_run:
+        policy_plan.plan(ctx, files, network, output=output)
+        return
     from socketplane import wire  # heavy: pydantic
 
     seconds = None if confirm_within is None else parse.duration(confirm_within, "--confirm-within")

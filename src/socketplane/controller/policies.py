@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -14,7 +15,9 @@ from socketplane.controller.intent import Intent
 from socketplane.controller.plans import history, policies
 from socketplane.controller.plans.history import Author
 from socketplane.controller.policyrows import Revision
+from socketplane.controller.reach import snapshot
 from socketplane.controller.store import Change, Store
+from socketplane.controller.trial import Trial
 from socketplane.controller.writer import Writer
 from socketplane.errors import SocketPlaneError
 from socketplane.model.policy import ParsedPolicy
@@ -35,6 +38,7 @@ class Policies:
         self._writer = writer
         self._features = features
         self._clock = clock
+        self._planning = asyncio.Lock()
         self._news = asyncio.Event()
         store.listen(self._hear)
 
@@ -48,10 +52,27 @@ class Policies:
             items, revision = history.revise(
                 draft, author, lambda draft: policies.apply(draft, wanted), confirm_within=confirm_within
             )
-            self._refuse_unsupported(draft.intent, revision)
+            self._refuse_unsupported(draft.intent, _keys(revision))
             return _outcome(draft, items, revision)
 
         return await self._writer.submit(plan)
+
+    async def plan(self, wanted: Sequence[ParsedPolicy], by: Sequence[str]) -> wire.PolicyPlan:
+        """Return what applying would do; endpoints are grouped by these keys of labels. One plan is made at a time."""
+        async with self._planning:
+            trial = await self._writer.submit(lambda draft: self._try(draft, wanted))
+            return await asyncio.to_thread(trial.compare, by)
+
+    def _try(self, draft: Draft, wanted: Sequence[ParsedPolicy]) -> Trial:
+        """Apply, look, and undo: what is refused then is refused now."""
+        mark, before = draft.mark(), snapshot(draft.intent)
+        try:
+            items = policies.apply(draft, wanted)
+            changed = {(item.network, item.name) for item in items if item.change != "unchanged"}
+            self._refuse_unsupported(draft.intent, changed)
+            return Trial(items, before, replace(before, policies=list(draft.intent.policies.values())))
+        finally:
+            draft.undo(mark)
 
     async def remove(self, who: str, network: str, name: str) -> None:
         """Remove a policy."""
@@ -66,7 +87,7 @@ class Policies:
         def plan(draft: Draft) -> wire.PolicyOutcome:
             author = Author(who, "rollback", number)
             done, revision = history.revise(draft, author, lambda draft: history.rollback(draft, number))
-            self._refuse_unsupported(draft.intent, revision)
+            self._refuse_unsupported(draft.intent, _keys(revision))
             items = [policies.applied(draft.intent, item, effect) for item, effect in done if isinstance(item, Policy)]
             return _outcome(draft, items, revision)
 
@@ -94,9 +115,8 @@ class Policies:
             except TimeoutError:
                 await self._take_back(held)
 
-    def _refuse_unsupported(self, intent: Intent, revision: Revision | None) -> None:
+    def _refuse_unsupported(self, intent: Intent, changed: Collection[policies.Key]) -> None:
         """Refuse what can't be compiled. What was there before can: only with its like is it asked about again."""
-        changed = {(item.network, item.name) for item in revision.changes} if revision else set()
         asked = [policy for key, policy in intent.policies.items() if key in changed or policies.counts_together(policy)]
         if changed and (error := unsupported(self._features, asked)) is not None:
             raise error
@@ -120,6 +140,10 @@ def _outcome(draft: Draft, items: list[wire.PolicyApplied], revision: Revision |
     return wire.PolicyOutcome(
         items=items, revision=revision.number if revision else None, confirm_by=held.deadline if held else None
     )
+
+
+def _keys(revision: Revision | None) -> set[policies.Key]:
+    return {(item.network, item.name) for item in revision.changes} if revision else set()
 
 
 def _tell(revision: Revision | None) -> None:

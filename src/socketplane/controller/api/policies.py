@@ -66,6 +66,13 @@ async def apply_policies(body: Annotated[wire.PolicyApply, body_as(wire.PolicyAp
     return outcome
 
 
+@router.post("/policies/plan", openapi_extra=body_is(wire.PolicyTrial))
+async def plan_policies(body: Annotated[wire.PolicyTrial, body_as(wire.PolicyTrial)], ctx: Ctx) -> wire.PolicyPlan:
+    """Tell what applying would change; change nothing."""
+    parsed = await run_in_threadpool(policies.read, body)
+    return await ctx.active.policies.plan(parsed, body.by)
+
+
 @router.post("/policies/confirm", openapi_extra=body_is(wire.PolicyConfirm))
 async def confirm(body: Annotated[wire.PolicyConfirm, body_as(wire.PolicyConfirm)], ctx: Ctx) -> wire.PolicyRevision:
     """Keep the change that is taken back otherwise."""

@@ -48,6 +48,7 @@ GET    /v1/policies/history                    MEMBER
 GET    /v1/policies/violations                 MEMBER
 GET    /v1/policies/{network}/{name}           MEMBER
 POST   /v1/policies                            ADMIN
+POST   /v1/policies/plan                       ADMIN
 POST   /v1/policies/confirm                    ADMIN
 POST   /v1/policies/rollback                   ADMIN
 DELETE /v1/policies/{network}/{name}           ADMIN
