@@ -1,6 +1,7 @@
 """The history of policies: what a revision says, going back, and what confirms or takes back a change."""
 
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -221,9 +222,9 @@ def drafted(*policies):
     return Draft(intent, Addresses(intent), 1000.0)
 
 
-def change(draft, app):
+def change(draft, app, **more):
     policy = parse(document("p", app)).numbered(1)
-    return history.revise(draft, history.Author("local", "apply"), lambda draft: draft.put(policy))[1]
+    return history.revise(draft, history.Author("local", "apply"), lambda draft: draft.put(policy), **more)[1]
 
 
 def test_the_last_two_hundred_are_kept_and_lead_back():
@@ -248,6 +249,20 @@ def test_large_documents_shorten_the_history(monkeypatch):
     monkeypatch.setattr(history, "KEPT_BYTES", 1)
     assert change(draft, "last") in draft.intent.revisions.values()
     assert len(draft.intent.revisions) == 1
+
+
+def test_a_document_that_is_not_understood_any_more_is_refused_by_hand_and_closed_by_the_clock():
+    draft = drafted()
+    change(draft, "a")
+    waited = change(draft, "b", confirm_within=60)
+    former = orjson.loads(waited.former)
+    former[0]["document"] = former[0]["document"].replace("podSelector", "podSelektor")
+    draft.put(replace(waited, former=orjson.dumps(former).decode()))
+    with pytest.raises(Conflict, match=r"not understood any more: spec\.podSelektor"):
+        history.rollback(draft, 1)
+    assert history.expire(draft, 2).action == "expire"
+    closed = draft.intent.policies["web", "p"]
+    assert (closed.document, closed.spec.ingress, closed.spec.egress) == (former[0]["document"], (), ())
 
 
 def test_a_revision_goes_with_its_change_or_not_at_all():

@@ -12,7 +12,7 @@ import orjson
 
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
-from socketplane.controller.policyrows import Act, Changed, Effect, Revision, kind_of
+from socketplane.controller.policyrows import Act, Changed, Effect, Revision, closed_policy, kind_of
 from socketplane.controller.rows import KINDS, Item, Key, same
 from socketplane.errors import Conflict, NotFound, SocketPlaneError
 from socketplane.model.spec import Policy
@@ -79,12 +79,14 @@ def waiting(intent: Intent) -> Revision | None:
     return latest if latest and latest.deadline is not None and latest.confirmed is None else None
 
 
-def rollback(draft: Draft, number: int) -> list[tuple[Item, Effect]]:
+def rollback(draft: Draft, number: int, *, anyhow: bool = False) -> list[tuple[Item, Effect]]:
     """Bring back the state right after a revision (0: before the first); return what that changed.
+
+    A document of that time that this release does not understand is refused; `anyhow` it stands, and closes.
 
     Raises:
         NotFound: there is no such revision, or what followed it is not kept any more.
-        Conflict: it is the latest one and waits to be confirmed.
+        Conflict: it is the latest one and waits to be confirmed, or a document of it can't be understood.
     """
     revisions = draft.intent.revisions
     first, last = min(revisions, default=1), max(revisions, default=0)
@@ -94,7 +96,8 @@ def rollback(draft: Draft, number: int) -> list[tuple[Item, Effect]]:
     held = waiting(draft.intent)
     if held and held.number == number:
         raise Conflict(f"revision {number} is what stands, and waits", remedy="keep it with `socketplane policy confirm`")
-    return [done for model, key, row in _former(draft.intent, number) if (done := _restore(draft, model, key, row))]
+    former = _former(draft.intent, number)
+    return [done for model, key, row in former if (done := _restore(draft, model, key, row, anyhow))]
 
 
 def confirm(draft: Draft, number: int | None) -> Revision:
@@ -133,7 +136,7 @@ def expire(draft: Draft, number: int) -> Revision | None:
     if held is None or held.number != number:
         return None
     author = Author(CONTROLLER, "expire", number - 1)
-    return revise(draft, author, lambda draft: rollback(draft, number - 1))[1]
+    return revise(draft, author, lambda draft: rollback(draft, number - 1, anyhow=True))[1]
 
 
 def moment(seconds: float | None) -> str:
@@ -179,7 +182,7 @@ def _former(intent: Intent, number: int) -> list[tuple[type[Item], Key, Any]]:
     return [(model, key, row) for (model, key), row in found.items()]
 
 
-def _restore(draft: Draft, model: type[Item], key: Key, row: Any) -> tuple[Item, Effect] | None:
+def _restore(draft: Draft, model: type[Item], key: Key, row: Any, anyhow: bool) -> tuple[Item, Effect] | None:
     there = draft.intent.get(model, key)
     if row is None:
         if there is None:
@@ -189,7 +192,11 @@ def _restore(draft: Draft, model: type[Item], key: Key, row: Any) -> tuple[Item,
     try:
         item: Item = KINDS[model].from_row(UUID(int=0), row, {})
     except (ValueError, KeyError, SocketPlaneError) as error:
-        raise Conflict(f"a policy of that time can't be understood any more: {error}") from None
+        if not anyhow:
+            raise Conflict(f"a document of that time is not understood any more: {error}") from None
+        if model is not Policy:
+            return None
+        item = replace(closed_policy(row), document=row["document"])
     if same(there, item):
         return None
     draft.put(item)
