@@ -15,6 +15,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | DELETE /v1/hosts/{name}?force=           | admin, the host itself | leave; refused (InUse) with endpoints unless forced |
 | PUT /v1/hosts/{name}/report              | the host | `HostReport`: health, every 10 s and at once on change |
 | POST /v1/hosts/{name}/denials            | the host | `DenialBatch`: packets that policy refused there |
+| POST /v1/hosts/{name}/streams            | the host | `StreamCheck` -> `StreamsForbidden`: what of it must not go on |
 | GET /v1/networks, /v1/networks/{id|name} | all    | `Network` |
 | POST /v1/networks                        | admin, hosts | `NetworkCreate` -> `Network` |
 | PATCH /v1/networks/{id}                  | admin, origin host | `NetworkPatch` -> `Network` |
@@ -411,6 +412,57 @@ class Denial(DenialReport):
     host: str
 
 
+UdpPort = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Stream(Wire):
+    """A UDP stream as conntrack knows it: who sent the first packet, and to whom."""
+
+    source: IPv4Address
+    source_port: UdpPort
+    destination: IPv4Address
+    port: UdpPort
+    side: Literal["egress", "ingress"]
+    """Whose tracking is told of: the source's (egress), or the destination's; its container is on the host that tells."""
+
+
+class StreamCheck(Wire):
+    """Streams of containers of one host, to be judged."""
+
+    revision: str
+    """Of the rules that the host has installed: other ones can't be asked about."""
+    streams: Annotated[list[Stream], Field(max_length=1000)]
+
+
+class StreamsForbidden(Wire):
+    """Which of the streams that were asked about must not go on; their source's host is told to interrupt them."""
+
+    forbidden: list[int]
+    """By their place in the request."""
+
+
+class Interruption(Wire):
+    """A packet that is to be sent in a stream's direction, on the host of its source: OVN drops it, and then the rest."""
+
+    endpoint: str
+    """Where it comes from; empty for the host itself."""
+    source: IPv4Address
+    source_port: UdpPort
+    source_mac: Mac
+    destination: IPv4Address
+    port: UdpPort
+    destination_mac: Mac
+
+
+class Rules(Wire):
+    """What decides about connections, as it is in OVN's northbound."""
+
+    revision: str
+    """Another one with every change that may forbid an open connection."""
+    sequence: int
+    """OVN's number (`nb_cfg`) by which a host can tell that it has installed them."""
+
+
 class Explanation(Wire):
     """Whether a packet passes, and by which rule."""
 
@@ -510,14 +562,17 @@ class Status(Wire):
 
 
 class Change(Wire):
-    """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s."""
+    """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s. `interrupt` is for one host alone."""
 
-    type: Literal["snapshot", "put", "delete", "ping"]
-    kind: Literal["network", "host", ""] = ""
+    type: Literal["snapshot", "put", "delete", "ping", "interrupt"]
+    kind: Literal["network", "host", "rules", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
     network: Network | None = None
     host: Host | None = None
+    rules: Rules | None = None
+    """Also in a snapshot."""
+    interruptions: list[Interruption] | None = None
     id: str = ""
     """Delete: the network's id or the host's name."""

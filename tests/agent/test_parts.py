@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from socketplane import wire
 from socketplane.agent import routes
 from socketplane.agent.adoption import DockerNetwork
+from socketplane.agent.denials import Denials
 from socketplane.agent.docker import Docker, DockerError
 from socketplane.agent.fanout import Clash, Create, Replace, Settle, plan
 from socketplane.agent.inventory import CONNECTED, Inventory, container_of
@@ -120,6 +121,72 @@ def test_alarms_are_found_that_are_older_than_the_agent_and_are_not_many(tmp_pat
     assert len(tail.alarms) == 5
 
 
+DENIAL = (
+    "2026-01-01T00:00:{0:02}.000Z|{0:05}|acl_log(ovn_pinctrl0)|INFO|"
+    'name="d3.ingress", verdict=drop, severity=info, direction=to-lport: '
+    "tcp,nw_src=10.192.0.2,nw_dst=10.192.0.3,nw_frag=no,tp_src=1,tp_dst={1},tcp_flags=syn\n"
+)
+
+
+def refused(tail):
+    return {denied.port: (seen.count, seen.last - seen.first) for denied, seen in tail.take_denied()}
+
+
+def test_refused_packets_are_counted_from_where_they_were_taken_last(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(DENIAL.format(2, 70) + LINE.format(3, "lflow", BAD))
+    tail = LogTail(path)
+    tail.read()
+    assert (refused(tail), len(tail.alarms)) == ({}, 1), (
+        "what was there before the first look is another agent's, or nobody's"
+    )
+    with path.open("a") as file:
+        file.write(DENIAL.format(4, 80) + DENIAL.format(5, 81) + DENIAL.format(6, 80) + DENIAL.format(7, 80)[:-9])
+    tail.read()
+    mark = tail.mark
+    assert refused(tail) == {80: (2, 2.0), 81: (1, 0.0)}
+    with path.open("a") as file:
+        file.write(DENIAL.format(7, 80)[-9:])
+    tail.read()
+    assert refused(tail) == {80: (1, 0.0)}
+    again = LogTail(path, mark)
+    again.read()
+    assert (refused(again), len(again.alarms)) == ({80: (1, 0.0)}, 1)
+    path.rename(tmp_path / "log.1")
+    path.write_text(DENIAL.format(8, 90))
+    for rotated in (again, LogTail(path, mark)):
+        rotated.read()
+        assert refused(rotated) == {90: (1, 0.0)}
+    late = LogTail(tmp_path / "later")
+    late.read()
+    path.rename(tmp_path / "later")
+    late.read()
+    assert refused(late) == {90: (1, 0.0)}
+
+
+async def test_refused_packets_are_told_once(tmp_path, until):
+    path, client = tmp_path / "log", Client()
+    path.write_text("")
+    state, link = State(tmp_path / "agent.json"), Link(client, "h1")
+    task = asyncio.create_task(Denials(state, link, LogTail(path), look_every=0.01).run())
+    await until(lambda: state.log)
+    client.answer = down
+
+    def write(*lines):
+        with path.open("a") as file:
+            file.write("".join(lines))
+
+    await asyncio.to_thread(write, DENIAL.format(1, 80), DENIAL.format(2, 80))
+    await until(lambda: len(client.calls) > 2)
+    await asyncio.to_thread(write, DENIAL.format(3, 81))
+    client.answer = lambda method, path, body: None
+    await until(lambda: state.log == (path.stat().st_ino, path.stat().st_size))
+    task.cancel()
+    told = {body.request: [(item.port, item.count) for item in body.items] for *_, body in client.calls}
+    assert list(told.values()) == [[(80, 2)], [(81, 1)]], "one that could not be told is told as it was"
+    assert client.calls[0][:2] == ("POST", "/v1/hosts/h1/denials")
+
+
 async def test_a_real_daemon_answers_on_its_control_socket(tmp_path, until):
     async def answered():  # it accepts clients a moment before it has its control socket
         try:
@@ -161,13 +228,10 @@ async def test_the_report_says_what_this_host_is(tmp_path, until):
         writer.close()
 
     client = Client()
-    log = tmp_path / "log"
-    await asyncio.to_thread(log.write_text, LINE.format(2, "lflow", BAD))
     conflicts = ["web: taken"]
     reporter = Reporter(
         Link(client, "h1"),
         tmp_path,
-        LogTail(log),
         datapath=lambda: ("userspace", 1442),
         docker=lambda: "20.10.24",
         conflicts=lambda: conflicts,
@@ -185,7 +249,7 @@ async def test_the_report_says_what_this_host_is(tmp_path, until):
         "userspace", 1442, "3.1.0", "20.10.24", True,
     )  # fmt: skip
     assert report.conflicts == ["web: taken"]
-    assert [alarm.endswith(BAD) for alarm in report.alarms] == [True, False]
+    assert report.alarms == ["other"]
     task = asyncio.create_task(reporter.run())
     await until(lambda: len(client.calls) == 1)
     conflicts.append("db: taken")

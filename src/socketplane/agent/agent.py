@@ -12,6 +12,9 @@ import structlog
 
 from socketplane.agent import driver, ipam, networks, outbox, reconcile, report
 from socketplane.agent.adoption import Adoption
+from socketplane.agent.conntrack import Conntrack
+from socketplane.agent.cut import Cutter, Ports
+from socketplane.agent.denials import Denials
 from socketplane.agent.docker import Docker
 from socketplane.agent.identity import Identifier
 from socketplane.agent.inventory import Inventory
@@ -57,6 +60,8 @@ class Surroundings:
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
+    switch: Ports | None = None
+    """For open connections, after changes of policy; without it they are left alone."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -113,14 +118,22 @@ class Agent:
             grace=timing.grace,
         )
         self.userspace = self._make_userspace(around.netlink)
+        self.cutter = self._make_cutter(around.switch)
+        log = LogTail(around.paths.root / "var/log/ovn/ovn-controller.log", self.state.log)
+        self.denials = Denials(self.state, self.link, log)
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
-            LogTail(around.paths.root / "var/log/ovn/ovn-controller.log"),
             datapath=lambda: (around.plumbing.kind, around.plumbing.mtu),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
-            alarms=lambda: [*self.reconciler.alarms, *around.alarms(), *(self.userspace.alarms if self.userspace else ())],
+            alarms=lambda: [
+                *log.alarms,
+                *self.reconciler.alarms,
+                *around.alarms(),
+                *(self.userspace.alarms if self.userspace else ()),
+                *(self.cutter.alarms if self.cutter else ()),
+            ],
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
@@ -141,6 +154,12 @@ class Agent:
         link.on_change(userspace.wake)
         return userspace
 
+    def _make_cutter(self, switch: Ports | None) -> Cutter | None:
+        if switch is None:
+            return None
+        connections = Conntrack(self._around.paths.root / "run")
+        return Cutter(self.state, self.link, switch, connections, kind=lambda: self._around.plumbing.kind)
+
     def methods(self) -> dict[str, Method]:
         """Return the plugin's methods that need the whole agent."""
         return {**self.driver.methods(), **self.ipam.methods()}
@@ -156,9 +175,11 @@ class Agent:
                 "reviver": self.reconciler.revive,
                 "outbox": self.outbox.run,
                 "report": self.reporter.run,
+                "denials": self.denials.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
                 **({"userspace": self.userspace.run} if self.userspace else {}),
+                **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),
             }.items():
                 tasks.create_task(keep(name, part), name=name)
 

@@ -93,10 +93,14 @@ class Link:
         self._patience = patience
         self._breaker = Breaker(clock)
         self._listeners: list[Callable[[], None]] = []
+        self._rules_listeners: list[Callable[[], None]] = []
+        self._interruption_listeners: list[Callable[[Sequence[wire.Interruption]], None]] = []
         self.host = host
         """This host's name in the cluster."""
         self.networks: dict[UUID, wire.Network] = {}
         self.hosts: dict[str, wire.Host] = {}
+        self.rules: wire.Rules | None = None
+        """What decides about connections, as the controller told it last."""
         self._deleted: dict[UUID, None] = {}
         self.synced = False
         """Whether `networks` came from a controller at all."""
@@ -109,6 +113,14 @@ class Link:
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have `listener` called whenever networks changed or the controller came back."""
         self._listeners.append(listener)
+
+    def on_rules(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever the rules changed."""
+        self._rules_listeners.append(listener)
+
+    def on_interruptions(self, listener: Callable[[Sequence[wire.Interruption]], None]) -> None:
+        """Have `listener` called with the streams that this host is told to interrupt."""
+        self._interruption_listeners.append(listener)
 
     async def call(
         self,
@@ -191,11 +203,19 @@ class Link:
         """Follow the controller's networks for ever."""
         async for change in self._client.watch():
             self._breaker.answered()
+            if change.type == "interrupt":
+                for hear in self._interruption_listeners:
+                    hear(change.interruptions or [])
+                continue
             self._apply(change)
             for listener in self._listeners:
                 listener()
 
     def _apply(self, change: wire.Change) -> None:
+        if change.rules is not None:
+            self.rules = change.rules
+            for listener in self._rules_listeners:
+                listener()
         if change.type == "snapshot":
             self.networks = {}
             for network in change.networks or []:

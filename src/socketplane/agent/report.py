@@ -11,7 +11,6 @@ import structlog
 
 from socketplane import __version__, wire
 from socketplane.agent.link import Link
-from socketplane.agent.tail import LogTail
 from socketplane.agent.unixctl import ask, control_socket
 from socketplane.errors import SocketPlaneError, Unavailable
 
@@ -29,7 +28,6 @@ class Reporter:
         self,
         link: Link,
         run: Path,
-        log: LogTail,
         *,
         datapath: Callable[[], tuple[str, int]],
         docker: Callable[[], str],
@@ -42,7 +40,6 @@ class Reporter:
         self._ovn_run = run / "ovn"
         self._ovs_run = run / "openvswitch"
         self._ovs: tuple[Path | None, str] = (None, "")
-        self._tail = log
         self._datapath = datapath
         self._docker = docker
         self._conflicts = conflicts
@@ -52,7 +49,6 @@ class Reporter:
 
     async def gather(self) -> wire.HostReport:
         """Return the report as of now."""
-        await asyncio.to_thread(self._tail.read)
         kind, mtu = self._datapath()
         return wire.HostReport(
             version=__version__,
@@ -62,7 +58,7 @@ class Reporter:
             ovn_controller=await self._ovn_connected(),
             mtu=mtu,
             conflicts=sorted(self._conflicts()),
-            alarms=[*self._tail.alarms, *self._alarms()],
+            alarms=list(self._alarms()),
         )
 
     async def run(self) -> None:

@@ -73,6 +73,10 @@ class State:
         """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
         self.appearing: dict[IPv4Network, UUID] = {}
         """Networks that the agent is making in Docker now: the pool that dockerd asks for is this one's. In memory only."""
+        self.rules = ""
+        """The rules by which this host's connections were last looked at."""
+        self.log: tuple[int, int] | None = None
+        """Inode and position of ovn-controller's log, up to which the controller knows what was refused."""
         self.deleting: dict[str, float] = {}
         """Docker networks between DeleteNetwork and their end in Docker, and when. In memory only."""
 
@@ -148,6 +152,8 @@ class State:
             "pools": {str(key): value for key, value in self.pools.items()},
             "tombstones": sorted(map(str, self.tombstones)),
             "endpoints": [_plain(record) for record in self.endpoints.values()],
+            "rules": self.rules,
+            "log": self.log,
         }
 
     def _fill(self, data: Mapping[str, Any]) -> None:
@@ -165,6 +171,9 @@ class State:
             self.networks[record.docker] = record
         self.pools = {UUID(key): float(value) for key, value in data["pools"].items()}
         self.tombstones = {UUID(entry) for entry in data["tombstones"]}
+        self.rules = str(data.get("rules", ""))
+        inode, position = data.get("log") or (0, 0)
+        self.log = (int(inode), int(position)) if inode else None
         for entry in data["endpoints"]:
             endpoint = EndpointRecord(
                 id=entry["id"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
@@ -32,6 +32,8 @@ from socketplane.ovsdb import (
 PATIENCE = 10.0
 """Seconds for which a request waits for ovsdb-server or ovs-vswitchd before it is Unavailable."""
 _RELEASE = 2.0
+_ZONE = "ct-zone-"
+"""Begins keys of br-int's external_ids in which ovn-controller keeps the zones that it gave to ports."""
 _log = structlog.get_logger()
 
 
@@ -152,6 +154,24 @@ class Switch:
                 await replica.wait_for(lambda _: rows.is_installed(self.interface(name)))
         except TimeoutError:
             raise rows.not_installed(self._tables, self.interface(name), name, timeout) from None
+
+    def zones(self) -> dict[int, str]:
+        """Return the conntrack zones of this host's logical ports, and whose they are."""
+        found = {}
+        for key, value in self._bridge_ids().items():
+            if key.startswith(_ZONE) and value.isdecimal():
+                found[int(value)] = key.removeprefix(_ZONE)
+        return found
+
+    async def reached(self, sequence: int) -> None:
+        """Return once the flows of that sequence number of OVN's northbound (`nb_cfg`) are installed."""
+        replica = await self.replica()
+        await replica.wait_for(lambda _: int(self._bridge_ids().get("ovn-nb-cfg", "0")) >= sequence)
+
+    def _bridge_ids(self) -> Mapping[str, str]:
+        tables, uuid = self._tables, self._index.bridges.get(BRIDGE)
+        row = tables["Bridge"].get(uuid) if tables is not None and uuid is not None else None
+        return row["external_ids"] if row is not None else {}
 
     async def replica(self) -> Replica:
         """Return the live copy of the database. Unavailable: ovsdb-server does not answer."""

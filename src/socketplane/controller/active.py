@@ -55,7 +55,21 @@ class Active:
             type="snapshot",
             networks=[self.views.network(network) for network in intent.networks.values() if network.name],
             hosts=[self.views.host(host) for host in intent.hosts.values()],
+            rules=self.rules(),
         )
+
+    def rules(self) -> wire.Rules:
+        """Return which rules the northbound has."""
+        revision, sequence = self.reconciler.ruleset.written
+        return wire.Rules(revision=revision, sequence=sequence)
+
+    def publish_rules(self) -> None:
+        """Tell those who watch that the northbound has other rules."""
+        self._publish(wire.Change(type="put", kind="rules", rules=self.rules()))
+
+    def interrupt(self, host: str, interruptions: Sequence[wire.Interruption]) -> None:
+        """Have a host's agent interrupt streams. One that does not listen is not told: who asked for it asks again."""
+        self.hub.tell(host, line_of(wire.Change(type="interrupt", interruptions=list(interruptions))))
 
     def publish_host(self, name: str) -> None:
         """Tell those who watch of a host as it is now."""
@@ -160,6 +174,7 @@ async def begin(
             views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
             active = Active(store, writer, policies, reconciler, reports, Denials(), hub, views, clock)
             store.listen(active.publish)
+            reconciler.ruleset.on_written = active.publish_rules
             try:
                 yield active
             finally:

@@ -9,9 +9,10 @@ LIMIT = 1000
 
 
 class Subscription:
-    """One reader's queue."""
+    """One reader's queue. `host` names the host whose agent reads; empty for others."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "") -> None:
+        self.host = host
         self._lines: list[bytes] = []
         self._wake = asyncio.Event()
         self.closed = False
@@ -52,9 +53,9 @@ class Hub:
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def subscribe(self) -> Subscription:
-        """Add a reader: it gets every line published from now on."""
-        subscription = Subscription()
+    def subscribe(self, host: str = "") -> Subscription:
+        """Add a reader: it gets every line published from now on, and what is told its host."""
+        subscription = Subscription(host)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -65,9 +66,17 @@ class Hub:
     def publish(self, line: bytes) -> None:
         """Hand a line to every reader."""
         for subscription in list(self._subscriptions):
-            subscription.push(line)
-            if subscription.closed:
-                self._subscriptions.discard(subscription)
+            self._push(subscription, line)
+
+    def tell(self, host: str, line: bytes) -> None:
+        """Hand a line to a host's agent alone, if it reads."""
+        for subscription in [each for each in self._subscriptions if each.host == host]:
+            self._push(subscription, line)
+
+    def _push(self, subscription: Subscription, line: bytes) -> None:
+        subscription.push(line)
+        if subscription.closed:
+            self._subscriptions.discard(subscription)
 
     def close(self) -> None:
         """End all streams."""

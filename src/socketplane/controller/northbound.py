@@ -9,15 +9,30 @@ from uuid import UUID
 from socketplane.compile import OWNER, TABLES, Desired, Edge, RowKey
 from socketplane.compile.rows import EDGE_COLUMNS, OUR_KEYS, identity
 from socketplane.controller.fence import Fence
-from socketplane.ovsdb import Client, Lock, Operation, Replica, RowChange, assert_lock, by_uuid, insert, update, wait
+from socketplane.ovsdb import (
+    Client,
+    Lock,
+    Operation,
+    Replica,
+    RowChange,
+    assert_lock,
+    by_uuid,
+    insert,
+    mutate,
+    update,
+    wait,
+)
 
 MARKER = "sp_epoch"
 """Name of the Address_Set that carries the epoch of the controller that writes; nothing refers to it."""
 EPOCH = OUR_KEYS + "epoch"
+COUNT = mutate("NB_Global", (), [("nb_cfg", "+=", 1)])
+"""Has hosts tell when they have installed a transaction: OVN passes the number on to them, with what came before it."""
 _MONITORED: Mapping[str, frozenset[str]] = {
     **TABLES,
     "Logical_Switch_Port": TABLES["Logical_Switch_Port"] | {"up"},
     "Address_Set": frozenset({"name", "external_ids"}),
+    "NB_Global": frozenset({"nb_cfg"}),
 }
 
 
@@ -70,6 +85,11 @@ class Northbound:
         port = self.replica["Logical_Switch_Port"].get(identity(self._cluster, "Logical_Switch_Port", endpoint))
         return bool(port and port.get("up"))
 
+    @property
+    def count(self) -> int:
+        """How many transactions were counted so far, by whomever."""
+        return max((row["nb_cfg"] for row in self.replica["NB_Global"].values()), default=0)
+
     def other_owners(self) -> set[str]:
         """Return the ids of other clusters that rows are marked with. Ours holds the lock, so theirs are no more."""
         rows = (row for table in TABLES for row in self.replica[table].values())
@@ -112,7 +132,7 @@ class Northbound:
             if change.table == "Address_Set":
                 if MARKER in ((change.new or {}).get("name"), (change.old or {}).get("name")):
                     self._take_marker(change)
-            elif self._is_tampering(change):
+            elif change.table != "NB_Global" and self._is_tampering(change):
                 self._on_tampering(change)
 
     def _take_marker(self, change: RowChange) -> None:

@@ -11,7 +11,8 @@ import structlog
 
 from socketplane.compile import Compiler, Desired, Difference, operations
 from socketplane.controller.apart import NOT_A_REFUSAL, everything, write_apart
-from socketplane.controller.northbound import Northbound
+from socketplane.controller.northbound import COUNT, Northbound
+from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
 from socketplane.model.spec import Policy
@@ -41,7 +42,7 @@ class Reconciler:
     """Feeds committed changes to the compiler and commits what follows, one transaction for all that waits.
 
     A transaction that fails is not lost: what it was about stays pending, and a full pass follows. `written` tells
-    when the northbound holds everything that was fed before the call.
+    when the northbound holds everything that was fed before the call. `ruleset` follows what decides about connections.
     """
 
     def __init__(self, client: Client, lock: Lock, cluster: Cluster, epoch: int, compiler: Compiler) -> None:
@@ -56,6 +57,7 @@ class Reconciler:
         self._unmarked = False
         self._refused = False
         self.northbound = Northbound(client, lock, cluster.id, epoch, compiler.desired, self._tampered)
+        self.ruleset = Ruleset(epoch)
         self.repairs = 0
         self.alarm: str | None = None
 
@@ -63,6 +65,7 @@ class Reconciler:
         """Compile all of the intent and make the northbound equal to it; the lock must be held."""
         for item in items:
             self._compiler.put(item)
+            self.ruleset.take([Change(None, item)])
         self._compiler.flush()
         await self.northbound.open()
         await self.northbound.mark()
@@ -81,6 +84,7 @@ class Reconciler:
 
     def feed(self, changes: Sequence[Change]) -> None:
         """Take in committed changes of the intent."""
+        self.ruleset.take(changes)
         for change in changes:
             item = change.new or change.old
             if isinstance(item, Host | Network | Endpoint | Policy):
@@ -171,43 +175,50 @@ class Reconciler:
             self._full_at = time.monotonic() + FULL_PASS_SECONDS
             await self._full_pass(repair=True)
             return
-        fed = self._fed
+        fed, revision = self._fed, self.ruleset.current
         self._pending.update(self._compiler.flush())
         pending = self._pending
-        refused = await self._write(operations(pending, self.northbound.replica), lambda: pending)
-        self._settle(fed, refused)
+        refused = await self._write(operations(pending, self.northbound.replica), lambda: pending, revision)
+        self._settle(fed, revision, refused)
 
     async def _full_pass(self, *, repair: bool) -> int:
         """Compare everything; return how many operations were needed."""
-        fed = self._fed
+        fed, revision = self._fed, self.ruleset.current
         self._pending.update(self._compiler.flush())
         expected = len(operations(self._pending, self.northbound.replica)) if repair else 0
         todo = await self._compare()
-        refused = await self._write(todo, lambda: everything(self._compiler.desired))
+        refused = await self._write(todo, lambda: everything(self._compiler.desired), revision)
         self._refused = bool(refused)
         if repair and not refused and len(todo) > expected:
             self.repairs += 1
             for operation in todo[:50]:
                 _log.warning("northbound.repaired", **_describe(operation))
-        self._settle(fed, refused)
+        self._settle(fed, revision, refused)
         return len(todo)
 
-    async def _write(self, todo: Sequence[Operation], difference: Callable[[], Difference]) -> dict[str, str]:
+    async def _write(
+        self, todo: Sequence[Operation], difference: Callable[[], Difference], revision: str
+    ) -> dict[str, str]:
         """Write what is to be done. Where it is refused as a whole, write unit by unit: one must not hold up all.
 
         Return why which units were refused; a full pass tries them again.
         """
         if not todo:
             return {}
+        counted = self.ruleset.counted
+        count = () if counted and counted[0] == revision else (COUNT,)
+        refused: dict[str, str] = {}
         try:
-            await self.northbound.write(todo)
+            await self.northbound.write([*todo, *count])
         except NOT_A_REFUSAL:
             raise
         except TransactionFailed as error:
             _log.warning("northbound.refused", operations=len(todo), reason=str(error))
-        else:
-            return {}
-        refused = await write_apart(self.northbound, difference(), self._compiler.desired)
+            refused = await write_apart(self.northbound, difference(), self._compiler.desired)
+            if count:
+                await self.northbound.write(count)
+        if count:
+            self.ruleset.counted = revision, self.northbound.count
         for unit, reason in refused.items():
             self.alarm = f"the northbound refuses {unit or 'the removal of a row'}: {reason}"
             _log.error("northbound.unit_refused", unit=unit, reason=reason)
@@ -222,7 +233,7 @@ class Reconciler:
             return []
         return self.gap()  # on what is there now
 
-    def _settle(self, fed: int, refused: Mapping[str, str]) -> None:
+    def _settle(self, fed: int, revision: str, refused: Mapping[str, str]) -> None:
         """Answer those who wait. Of a batch with a refused unit nobody is told that all is well."""
         self._pending = Difference(owner=self._compiler.desired.owner)
         self._done = fed
@@ -231,6 +242,7 @@ class Reconciler:
             self.demand_full_pass(REFUSED_SECONDS)
         else:
             self.alarm = None
+            self.ruleset.settle(revision, self.northbound.count)
         waiters, self._waiters = self._waiters, []
         for wanted, future in waiters:
             if wanted > fed:

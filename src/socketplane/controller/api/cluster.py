@@ -63,11 +63,12 @@ def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
 @router.get("/watch", response_class=StreamingResponse, responses={200: {"content": {"application/x-ndjson": {}}}})
 async def watch(ctx: Ctx) -> StreamingResponse:
     """Stream changes, one JSON object a line: a snapshot first."""
-    return StreamingResponse(_stream(ctx.active), media_type="application/x-ndjson")
+    host = ctx.caller.name if ctx.caller else ""
+    return StreamingResponse(_stream(ctx.active, host), media_type="application/x-ndjson")
 
 
-async def _stream(active: Active) -> AsyncIterator[bytes]:
-    subscription = active.hub.subscribe()
+async def _stream(active: Active, host: str) -> AsyncIterator[bytes]:
+    subscription = active.hub.subscribe(host)
     try:
         yield line_of(active.snapshot())
         while True:

@@ -8,8 +8,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse
+from starlette.concurrency import run_in_threadpool
 
 from socketplane import wire
+from socketplane.controller import streams
 from socketplane.controller.api.answers import body_as
 from socketplane.controller.api.context import Ctx
 from socketplane.controller.api.describe import Items, body_is
@@ -110,6 +112,21 @@ async def put_denials(name: str, body: Annotated[wire.DenialBatch, body_as(wire.
     if ctx.host.name != name:
         raise Forbidden("a host may report only of itself", field="host")
     ctx.active.denials.put(name, body)
+
+
+@router.post("/hosts/{name}/streams", openapi_extra=body_is(wire.StreamCheck))
+async def check_streams(
+    name: str, body: Annotated[wire.StreamCheck, body_as(wire.StreamCheck)], ctx: Ctx
+) -> wire.StreamsForbidden:
+    """Judge open UDP streams of a host's containers, and have those interrupted that must not go on."""
+    if ctx.host.name != name:
+        raise Forbidden("a host may ask only about its own containers", field="host")
+    active = ctx.active
+    streams.check_revision(active.reconciler.ruleset, body.revision)
+    found = await run_in_threadpool(streams.prepare(active.store.committed, name, body.streams))
+    for host, interruptions in found.by_host.items():
+        active.interrupt(host, interruptions)
+    return wire.StreamsForbidden(forbidden=found.forbidden)
 
 
 @router.get("/tokens")

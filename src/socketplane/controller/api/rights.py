@@ -30,6 +30,7 @@ POST   /v1/endpoints                           HOST
 DELETE /v1/networks/{network}/leases/{address} HOST
 PUT    /v1/hosts/{name}/report                 HOST
 POST   /v1/hosts/{name}/denials                HOST
+POST   /v1/hosts/{name}/streams                HOST
 GET    /v1/endpoints                           MEMBER
 GET    /v1/endpoints/{endpoint}                MEMBER
 GET    /v1/networks                            MEMBER

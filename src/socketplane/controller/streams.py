@@ -1,0 +1,132 @@
+"""Open UDP streams that policy forbids now.
+
+OVN judges every packet of a connection's first direction, so that a change of policy stops what the first sender
+sends, and answers with it. Where only the other end sends, nothing is judged any more, and the stream goes on for ever.
+One packet in the first direction ends it: OVN drops that and marks the connection as blocked, both ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from uuid import UUID
+
+from socketplane import wire
+from socketplane.controller.intent import Intent
+from socketplane.controller.ruleset import Ruleset
+from socketplane.errors import Conflict
+from socketplane.model.spec import Direction, Policy, Protocol
+from socketplane.model.types import Endpoint, Host, Network, mac_of
+from socketplane.model.verdict import Party, Verdict, View, verdict
+
+
+@dataclass(slots=True)
+class Found:
+    """Which streams are forbidden, by their place; and what to do about them, by the host that can."""
+
+    forbidden: list[int] = field(default_factory=list)
+    by_host: dict[str, list[wire.Interruption]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    place: int
+    stream: wire.Stream
+    source: Endpoint | Host
+    destination: Party
+
+
+def check_revision(ruleset: Ruleset, revision: str) -> None:
+    """Refuse to judge by other rules than those that the host has installed: it would not drop what is to be dropped."""
+    if revision != ruleset.current:
+        raise Conflict("the rules have changed", field="revision", remedy="ask again when the new ones are installed")
+
+
+def prepare(intent: Intent, host: str, streams: Sequence[wire.Stream]) -> Callable[[], Found]:
+    """Return what judges streams, on a copy of what that needs, so that it may run in a thread.
+
+    Streams whose end of their side is not on `host` are left alone, as are those whose source nobody can speak for.
+    """
+    parties = _parties(intent, {address for stream in streams for address in (stream.source, stream.destination)})
+    cases = []
+    for place, stream in enumerate(streams):
+        source = parties.get(stream.source)
+        destination = parties.get(stream.destination, stream.destination)
+        end = source if stream.side == "egress" else destination
+        if source is not None and isinstance(end, Endpoint) and end.host == host:
+            cases.append(_Case(place, stream, source, destination))
+    judge = _Judge(intent)
+    return lambda: _find(judge, cases)
+
+
+def _parties(intent: Intent, addresses: set[IPv4Address]) -> dict[IPv4Address, Endpoint | Host]:
+    """Return who has these addresses (a subnet is one network's alone)."""
+    found: dict[IPv4Address, Endpoint | Host] = {
+        host.gateway: host for host in intent.hosts.values() if host.gateway in addresses
+    }
+    found.update((each.address, each) for each in intent.endpoints.values() if each.address in addresses)
+    return found
+
+
+def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
+    found = Found()
+    for case in cases:
+        if judge.forbids(case):
+            found.forbidden.append(case.place)
+            host = case.source.host if isinstance(case.source, Endpoint) else case.source.name
+            found.by_host.setdefault(host, []).append(judge.interruption(case))
+    return found
+
+
+class _Judge:
+    """Judges by the rules as they were when it was made; each pair and port once."""
+
+    def __init__(self, intent: Intent) -> None:
+        self._cluster = intent.cluster.cluster
+        self._networks = dict(intent.networks)
+        self._policies: dict[str, list[Policy]] = {}
+        for policy in intent.policies.values():
+            self._policies.setdefault(policy.network, []).append(policy)
+        self._known: dict[tuple[IPv4Address, IPv4Address, int], Verdict] = {}
+
+    def forbids(self, case: _Case) -> bool:
+        """Return whether a stream is denied at the end that was told of."""
+        stream = case.stream
+        key = (stream.source, stream.destination, stream.port)
+        if key not in self._known:
+            view = View(self._cluster, self._networks, self._about(case.source, case.destination))
+            self._known[key] = verdict(view, case.source, case.destination, Protocol.UDP, stream.port)
+        found = self._known[key]
+        return not found.allow and (found.direction == Direction.EGRESS) is (stream.side == "egress")
+
+    def _about(self, *parties: Party) -> list[Policy]:
+        """Return the policies of these ends' networks, and those of no network."""
+        networks = [self._network(party.network) for party in parties if isinstance(party, Endpoint)]
+        names = {"", *(network.name or "" for network in networks if network is not None)}
+        return [policy for name in names for policy in self._policies.get(name, ())]
+
+    def interruption(self, case: _Case) -> wire.Interruption:
+        """Return the packet that ends a stream."""
+        source, destination, stream = case.source, case.destination, case.stream
+        return wire.Interruption(
+            endpoint=source.id if isinstance(source, Endpoint) else "",
+            source=stream.source,
+            source_port=stream.source_port,
+            source_mac=source.mac if isinstance(source, Endpoint) else mac_of(source.gateway),
+            destination=stream.destination,
+            port=stream.port,
+            destination_mac=self._next_hop(source, destination),
+        )
+
+    def _next_hop(self, source: Endpoint | Host, destination: Party) -> str:
+        """Return the MAC that a packet is sent to: the destination's on the same network, else the router's."""
+        if isinstance(source, Host):
+            return mac_of(self._cluster.hosts[1])
+        if isinstance(destination, Endpoint) and destination.network == source.network:
+            return destination.mac
+        network = self._network(source.network)
+        return mac_of(network.gateway if network else source.address)
+
+    def _network(self, key: UUID) -> Network | None:
+        return self._networks.get(key)
