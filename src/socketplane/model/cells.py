@@ -12,8 +12,8 @@ from ipaddress import IPv4Network
 from uuid import UUID
 
 from socketplane.model.prefixes import Prefixes
-from socketplane.model.selection import Party, View, address_of, labels_of, subject_of
-from socketplane.model.spec import Block, Labels, Members, Operator, Peer, Policy, Requirement, Selector
+from socketplane.model.selection import Party, View, address_of, labels_of, rules_of, subject_of
+from socketplane.model.spec import Block, Direction, Labels, Members, Operator, Peer, Policy, Requirement, Selector
 from socketplane.model.types import Endpoint, Host, network_labels
 
 Mask = int
@@ -216,6 +216,6 @@ def blocks_in(policy: Policy) -> Iterator[Block]:
 
 
 def _peers(policy: Policy) -> Iterator[Peer]:
-    for rules in (policy.spec.ingress, policy.spec.egress):
-        for rule in rules or ():
+    for direction in Direction:
+        for rule in rules_of(policy, direction):
             yield from rule.peers or ()

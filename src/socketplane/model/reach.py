@@ -32,22 +32,27 @@ class Reach:
         self._routed = 0
         for network in view.networks.values():
             self._routed |= 0 if network.internal else cells.of_network.get(network.id, 0)
-        self._ingress = Side(cells, view, Direction.INGRESS, self._free_in)
-        self._egress = Side(cells, view, Direction.EGRESS, lambda _: cells.everyone)
+        self.ingress = Side(cells, view, Direction.INGRESS, self._free_in)
+        self.egress = Side(cells, view, Direction.EGRESS, lambda _: cells.everyone)
         self._behaviours = self._behave()
 
     def _cut_off(self, policies: Collection[Policy]) -> Mask:
         """Return the cells of endpoints that nothing gets in or out of: not known, and policies might mean them."""
         found = 0
-        for index, cell in enumerate(self.cells.cells):
-            if cell.endpoint is None:
-                continue
-            gone = cell.endpoint.network not in self._view.networks
-            if gone or (
-                not cell.endpoint.known and any(cuts_off(self._view, policy, cell.endpoint) for policy in policies)
-            ):
+        for index in bits(self.cells.endpoints):
+            endpoint = self.cells.cells[index].endpoint
+            gone = endpoint is None or endpoint.network not in self._view.networks
+            if gone or (self.cells.unknown >> index & 1 and any(self._cuts(policy, index) for policy in policies)):
                 found |= 1 << index
         return found
+
+    def _cuts(self, policy: Policy, index: int) -> bool:
+        endpoint = self.cells.cells[index].endpoint
+        return endpoint is not None and cuts_off(self._view, policy, endpoint)
+
+    def cuts_off(self, policy: Policy) -> bool:
+        """Return whether a policy cuts off any endpoint because it is not known."""
+        return any(self._cuts(policy, index) for index in bits(self.cells.unknown))
 
     def _free_in(self, index: int) -> Mask:
         """Return who reaches an endpoint that no ingress policy selects: its network, and hosts."""
@@ -59,26 +64,37 @@ class Reach:
         found: dict[int, tuple[Mask, Partition[PortSet]]] = {}
         for index, cell in enumerate(self.cells.cells):
             if cell.endpoint is not None:
-                partition = self._egress.allowed(index)
+                partition = self.egress.allowed(index)
                 mask, _ = found.get(id(partition), (0, partition))
                 found[id(partition)] = (mask | 1 << index, partition)
         return [*found.values(), (self.cells.hosts, [(self.cells.everyone, EVERYTHING)])]
+
+    def ways_in(self, index: int) -> Mask:
+        """Return the sources that have a way to a cell, whatever policies say."""
+        endpoint = self.cells.cells[index].endpoint
+        if self._cut >> index & 1:
+            return 0
+        if endpoint is None:
+            return self._routed & ~self._cut
+        routed = self._routed | self.cells.hosts if self._routed >> index & 1 else 0
+        return (self.cells.of_network[endpoint.network] | routed) & ~self._cut
+
+    def ways_out(self, index: int) -> Mask:
+        """Return the destinations to which a cell of endpoints has a way, whatever policies say."""
+        endpoint = self.cells.cells[index].endpoint
+        if self._cut >> index & 1 or endpoint is None:
+            return 0
+        routed = self._routed | self.cells.hosts | self.cells.outside if self._routed >> index & 1 else 0
+        return (self.cells.of_network[endpoint.network] | routed) & ~self._cut
 
     def into(self, index: int) -> Partition[PortSet]:
         """Return who reaches a cell on which ports; who does not reach it at all is left out.
 
         A host stands for one that the endpoint does not run on: its own always reaches it.
         """
-        cell = self.cells.cells[index]
-        if self._cut >> index & 1:
-            return []
-        if cell.endpoint is None:
-            sources, ingress = self._routed, [(self.cells.everyone, EVERYTHING)]
-        else:
-            sources, ingress = self.cells.of_network[cell.endpoint.network], self._ingress.allowed(index)
-            if self._routed >> index & 1:
-                sources |= self._routed | self.cells.hosts
-        sources &= ~self._cut
+        sources = self.ways_in(index)
+        policed = self.cells.cells[index].endpoint is not None
+        ingress = self.ingress.allowed(index) if policed else [(self.cells.everyone, EVERYTHING)]
         wanted = [(mask & sources, ports) for mask, ports in ingress if ports and mask & sources]
         found: dict[PortSet, Mask] = defaultdict(int)
         for some, partition in self._behaviours:

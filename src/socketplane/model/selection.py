@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from uuid import UUID
 
-from socketplane.model.spec import Action, Block, ClusterSpec, Labels, Members, Peer, Policy, Port, Protocol
+from socketplane.model.spec import (
+    Action,
+    Block,
+    ClusterRule,
+    ClusterSpec,
+    Direction,
+    Labels,
+    Members,
+    Peer,
+    Policy,
+    Port,
+    Protocol,
+    Rule,
+)
 from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels, network_labels
 
 Party = Endpoint | Host | IPv4Address
@@ -85,10 +98,9 @@ def subject_of(policy: Policy) -> Members:
     return subject if isinstance(subject, Members) else Members(subject)
 
 
-def subjects_of(view: View, policy: Policy, endpoints: Collection[Endpoint]) -> int:
-    """Return how many of these endpoints a policy selects."""
-    subject = subject_of(policy)
-    return sum(is_member(view, subject, policy.network, endpoint) for endpoint in endpoints)
+def rules_of(policy: Policy, direction: Direction) -> Sequence[Rule | ClusterRule]:
+    """Return a policy's rules of a direction; none where it leaves that alone."""
+    return (policy.spec.ingress if direction is Direction.INGRESS else policy.spec.egress) or ()
 
 
 def cuts_off(view: View, policy: Policy, endpoint: Endpoint) -> bool:

@@ -6,24 +6,26 @@ A partition is a list of disjoint sets of peers, each with what holds for it. Al
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from socketplane.model.cells import Cells, Mask, bits
 from socketplane.model.portset import EVERYTHING, NOTHING, PortSet, of_ports
-from socketplane.model.selection import View
+from socketplane.model.selection import View, rules_of
 from socketplane.model.spec import Action, ClusterRule, ClusterSpec, Direction, Policy, PolicySpec, Rule, Tier
 
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
 Partition = list[tuple[Mask, A]]
+Places = tuple[int, ...]
+"""Policies of a side, by their places among all of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
+class Tried:
     """What a tier decided for some peers: allowed, still undecided, and passed on to the next tier."""
 
     allowed: PortSet = NOTHING
@@ -35,14 +37,14 @@ class _Tried:
         """What the next tier decides."""
         return self.undecided | self.passed
 
-    def tried(self, ports: PortSet, action: Action) -> _Tried:
+    def tried(self, ports: PortSet, action: Action) -> Tried:
         """Return it after a rule for these ports."""
         hit = self.undecided & ports
         if not hit:
             return self
         allowed = self.allowed | hit if action is Action.ACCEPT else self.allowed
         passed = self.passed | hit if action is Action.PASS else self.passed
-        return _Tried(allowed, self.undecided - hit, passed)
+        return Tried(allowed, self.undecided - hit, passed)
 
 
 class Side:
@@ -54,49 +56,73 @@ class Side:
     def __init__(self, cells: Cells, view: View, direction: Direction, default: Callable[[int], Mask]) -> None:
         self._cells = cells
         self._direction = direction
-        self._default = default
-        self._policies = sorted(filter(self._has_part, view.policies), key=_order)
+        self.default = default
+        self.policies = sorted(filter(self._has_part, view.policies), key=_order)
+        self._place_of = {policy.title: place for place, policy in enumerate(self.policies)}
         self._of: defaultdict[int, list[int]] = defaultdict(list)
         """The places, among the policies, of those that select a cell."""
-        self._tried: dict[int, Partition[_Tried]] = {}
+        self._tried: dict[int, Partition[Tried]] = {}
         self._allowing: dict[int, Partition[PortSet]] = {}
         self._found: dict[object, Partition[PortSet]] = {}
-        for place, policy in enumerate(self._policies):
+        for place, policy in enumerate(self.policies):
             for cell in bits(cells.subjects(policy)):
                 self._of[cell].append(place)
 
-    def _rules(self, policy: Policy) -> tuple[Rule, ...] | tuple[ClusterRule, ...] | None:
-        return policy.spec.ingress if self._direction is Direction.INGRESS else policy.spec.egress
-
     def _has_part(self, policy: Policy) -> bool:
         if isinstance(policy.spec, ClusterSpec):
-            return bool(self._rules(policy))
-        return self._rules(policy) is not None and not policy.spec.audit
+            return bool(rules_of(policy, self._direction))
+        rules = policy.spec.ingress if self._direction is Direction.INGRESS else policy.spec.egress
+        return rules is not None and not policy.spec.audit
 
     def allowed(self, cell: int) -> Partition[PortSet]:
         """Return what a cell's policies, and the defaults, let through, by peer."""
-        places, default = self._of.get(cell, []), self._default(cell)
+        return self.judge(self.places(cell), self.default(cell))
+
+    def place_of(self, policy: Policy) -> int | None:
+        """Return a policy's place; None where it has no part in this."""
+        return self._place_of.get(policy.title)
+
+    def places(self, cell: int) -> Places:
+        """Return which policies select a cell, in the order in which they are asked, by their places in `policies`."""
+        return tuple(self._of.get(cell, ()))
+
+    def judge(self, places: Places, default: Mask) -> Partition[PortSet]:
+        """Return what these policies let through; `default` are the peers that are free where none decides."""
         key = (default, *places)
         if key not in self._found:
             self._found[key] = _joined(self._judge(places, default))
         return self._found[key]
 
-    def _judge(self, places: Sequence[int], default: Mask) -> Partition[PortSet]:
+    def coming(self, places: Places, place: int) -> Partition[PortSet]:
+        """Return what one of these policies is asked about: what those before it leave."""
+        spec = self.policies[place].spec
+        before = places[: places.index(place)]
+        if isinstance(spec, ClusterSpec) and spec.tier is Tier.ADMIN:
+            return [(mask, tried.undecided) for mask, tried in self.tier(before, Tier.ADMIN)]
+        left = [(mask, tried.rest) for mask, tried in self.tier(places, Tier.ADMIN)]
+        if isinstance(spec, PolicySpec):
+            return left
+        if any(isinstance(self.policies[other].spec, PolicySpec) for other in places):
+            return [(self._cells.everyone, NOTHING)]
+        return product(self.tier(before, Tier.BASELINE), left, lambda tried, rest: tried.undecided & rest)
+
+    def _judge(self, places: Places, default: Mask) -> Partition[PortSet]:
         everyone = self._cells.everyone
-        networks = [place for place in places if isinstance(self._policies[place].spec, PolicySpec)]
+        networks = [place for place in places if isinstance(self.policies[place].spec, PolicySpec)]
         if networks:
             rest: Partition[PortSet] = [(everyone, NOTHING)]
             for place in networks:
                 rest = _joined(product(rest, self._network_policy(place), PortSet.__or__))
         else:
             free = _parted(everyone, default, EVERYTHING, NOTHING)
-            rest = product(self._tier(places, Tier.BASELINE), free, _then)
-        return product(self._tier(places, Tier.ADMIN), rest, _then)
+            rest = product(self.tier(places, Tier.BASELINE), free, _then)
+        return product(self.tier(places, Tier.ADMIN), rest, _then)
 
-    def _tier(self, places: Sequence[int], tier: Tier) -> Partition[_Tried]:
-        found: Partition[_Tried] = [(self._cells.everyone, _Tried())]
+    def tier(self, places: Places, tier: Tier) -> Partition[Tried]:
+        """Return what the policies of a tier decide."""
+        found: Partition[Tried] = [(self._cells.everyone, Tried())]
         for place in places:
-            spec = self._policies[place].spec
+            spec = self.policies[place].spec
             if isinstance(spec, ClusterSpec) and spec.tier is tier:
                 found = _joined(product(found, self._cluster_policy(place), _after))
         return found
@@ -105,25 +131,25 @@ class Side:
         """Return what a NetworkPolicy's rules allow."""
         if place not in self._allowing:
             found: Partition[PortSet] = [(self._cells.everyone, NOTHING)]
-            for part, _ in self._parts(place):
+            for part, _ in self.parts(place):
                 found = _joined(product(found, part, PortSet.__or__))
             self._allowing[place] = found
         return self._allowing[place]
 
-    def _cluster_policy(self, place: int) -> Partition[_Tried]:
+    def _cluster_policy(self, place: int) -> Partition[Tried]:
         """Return what a ClusterNetworkPolicy decides of what comes to it whole."""
         if place not in self._tried:
-            found: Partition[_Tried] = [(self._cells.everyone, _Tried())]
-            for part, rule in self._parts(place):
+            found: Partition[Tried] = [(self._cells.everyone, Tried())]
+            for part, rule in self.parts(place):
                 action = rule.action if isinstance(rule, ClusterRule) else Action.ACCEPT
-                found = _joined(product(found, part, partial(_Tried.tried, action=action)))
+                found = _joined(product(found, part, partial(Tried.tried, action=action)))
             self._tried[place] = found
         return self._tried[place]
 
-    def _parts(self, place: int) -> Iterator[tuple[Partition[PortSet], Rule | ClusterRule]]:
+    def parts(self, place: int) -> Iterator[tuple[Partition[PortSet], Rule | ClusterRule]]:
         """Yield a policy's rules with the ports that they are for, by peer."""
-        policy, everyone = self._policies[place], self._cells.everyone
-        for rule in self._rules(policy) or ():
+        policy, everyone = self.policies[place], self._cells.everyone
+        for rule in rules_of(policy, self._direction):
             peers = self._cells.peers(rule.peers, policy.network)
             yield _parted(everyone, peers, of_ports(rule.ports), NOTHING), rule
 
@@ -153,14 +179,14 @@ def _parted(everyone: Mask, mask: Mask, inside: A, outside: A) -> Partition[A]:
     return [(part, value) for part, value in ((mask & everyone, inside), (everyone & ~mask, outside)) if part]
 
 
-def _then(tried: _Tried, rest: PortSet) -> PortSet:
+def _then(tried: Tried, rest: PortSet) -> PortSet:
     return tried.allowed | (tried.rest & rest)
 
 
-def _after(first: _Tried, second: _Tried) -> _Tried:
+def _after(first: Tried, second: Tried) -> Tried:
     """Return what two policies of a tier decide, one after the other."""
     left = first.undecided
-    return _Tried(first.allowed | (left & second.allowed), left & second.undecided, first.passed | (left & second.passed))
+    return Tried(first.allowed | (left & second.allowed), left & second.undecided, first.passed | (left & second.passed))
 
 
 def _order(policy: Policy) -> tuple[int, int]:
