@@ -49,4 +49,4 @@ async def test_reach(world):
     with pytest.raises(NotFound, match="no network nowhere"):
         await world.admin.call("GET", "/v1/reach", params={"network": "nowhere"})
     with pytest.raises(InvalidInput, match="by"):
-        await world.admin.call("GET", "/v1/reach", params={"by": ["a"] * 9})
+        await world.admin.call("GET", "/v1/reach", params={"by": ["a"] * 11})

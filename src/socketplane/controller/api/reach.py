@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["policies"])
 
 @router.get("/reach", response_model=wire.Reach)
 async def get_reach(
-    ctx: Ctx, network: str | None = None, by: Annotated[Sequence[str], Query(max_length=8)] = ()
+    ctx: Ctx, network: str | None = None, by: Annotated[Sequence[str], Query(max_length=10)] = ()
 ) -> Response:
     """Tell who reaches whom on which ports, in groups by labels; of a network, what has one end there."""
     intent = ctx.active.store.committed
