@@ -12,6 +12,7 @@ from socketplane.cli import (
     nouns,
     parse,
     policy_change,
+    policy_compose,
     policy_history,
     policy_plan,
     policy_schema,
@@ -107,3 +108,4 @@ policy_history.register(app)
 policy_violations.register(app)
 policy_schema.register(app)
 policy_test.register(app)
+policy_compose.register(app)

@@ -16,7 +16,7 @@ from socketplane.cli.output import clean, note
 from socketplane.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from socketplane.model.policy import ParsedPolicy
+    from socketplane.model.policy import Parsed
 
 STDIN = "-"
 
@@ -39,11 +39,11 @@ def read(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
     return [json.loads(policy.document) for policy in parse(names, network)]
 
 
-def parse(names: Iterable[str], network: str | None) -> list[ParsedPolicy]:
+def parse(names: Iterable[str], network: str | None) -> list[Parsed]:
     """Return the files' policies; errors name the file, and the document, line and field where they are in one."""
     from socketplane.model.documents import parse_documents  # heavy: yaml
 
-    found: dict[tuple[str, str], tuple[str, ParsedPolicy]] = {}
+    found: dict[tuple[str, str], tuple[str, Parsed]] = {}
     for name in dict.fromkeys(names):
         where = called(name)
         for policy in parse_documents(content(name), where, network=network):

@@ -29,9 +29,11 @@ def offline(
     """Return who judges if these Compose projects ran under these policies. Raises SocketPlaneError for a bad file."""
     from socketplane.model.assertions import judge_by, population_of, telling_ports  # heavy: yaml
     from socketplane.model.compose import stage
+    from socketplane.model.policy import ParsedPolicy
 
     projects = compose_files.projects(compose, profiles)
-    policies = [found.numbered(number) for number, found in enumerate(policy_files.parse(policy, network), start=1)]
+    parsed = [found for found in policy_files.parse(policy, network) if isinstance(found, ParsedPolicy)]
+    policies = [found.numbered(number) for number, found in enumerate(parsed, start=1)]
     scene = stage(projects, policies, pool)
     population = population_of(projects, scene)
     for found in policies:
@@ -43,14 +45,15 @@ def offline(
 def live(session: connect.Session, assertions: Sequence[Assertion]) -> Court:
     """Return the cluster as it is now, judged by its controller."""
     from socketplane.model.assertions import Population, telling_ports
-    from socketplane.model.policy import parse
+    from socketplane.model.policy import ParsedPolicy, parse
 
     networks = {item["id"]: item for item in session.items("/v1/networks")}
     places = [_place(item, networks) for item in session.items("/v1/endpoints")]
     names = {item["name"] for item in networks.values() if item["name"]}
     policies = []
     if any(assertion.spans for assertion in assertions):
-        policies = [parse(item["document"]).numbered(item["number"]) for item in session.items("/v1/policies")]
+        parsed = [(parse(item["document"]), item["number"]) for item in session.items("/v1/policies")]
+        policies = [found.numbered(number) for found, number in parsed if isinstance(found, ParsedPolicy)]
     return Population(places, names, {}), _explainer(session), telling_ports(policies)
 
 
