@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from socketplane.compile import Compiler, Features, Intent, compile_all, operations
 from socketplane.model.spec import Policy
-from support.intent import CLUSTER, NAMES, key_of, networks, settled, things
+from support.intent import CLUSTER, NAMES, endpoints, key_of, networks, settled, things
 from support.northbound import Northbound
 from support.policies import cluster_specs, specs
 
@@ -24,7 +24,20 @@ _policies = st.one_of(
     st.builds(Policy, st.just(""), _names, st.integers(1, 9), cluster_specs),
 )
 everything = st.one_of(things, _networks, _policies, _policies)
-steps = st.lists(st.tuples(st.sampled_from(["put", "put", "put", "remove"]), everything, st.booleans()), max_size=40)
+# What hangs together across units: the ranks of policies, networks' labels and names, segments that span them.
+_guards = st.builds(Policy, st.just(""), _names, st.integers(1, 9), cluster_specs)
+_audits = st.builds(
+    Policy, st.sampled_from(NAMES), _names, st.integers(1, 9), specs.map(lambda it: replace(it, audit=True))
+)
+entangled = st.one_of(_guards, _guards, _networks, _audits, endpoints)
+
+
+def histories(of: st.SearchStrategy[Intent], least: int) -> st.SearchStrategy[list[tuple[str, Intent, bool]]]:
+    step = st.tuples(st.sampled_from(["put", "put", "put", "remove"]), of, st.booleans())
+    return st.lists(step, min_size=least, max_size=40)
+
+
+steps = histories(everything, 0)
 features = st.builds(Features, acl_tier=st.booleans())
 History = list[tuple[str, Intent, bool]]
 
@@ -51,7 +64,7 @@ def play(history: History, compiler: Compiler, northbound: Northbound | None = N
     return state
 
 
-@given(steps, features)
+@given(steps | histories(entangled, 10), features)
 def test_any_history_ends_in_what_a_fresh_start_compiles(history: History, able: Features) -> None:
     compiler = Compiler(CLUSTER, able)
     state = play(history, compiler)

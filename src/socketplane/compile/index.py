@@ -32,12 +32,15 @@ class Index:
             del self.endpoints[old.id]
             take(self.endpoints_by_network, old.network, old.id)
             take(self.endpoints_by_host, old.host, old.id)
-            self._label(old, None)
+            labelled = self._endpoints_by_label[old.network]
+            labelled.put(old.id, None)
+            if not labelled:
+                del self._endpoints_by_label[old.network]
         if endpoint is not None:
             self.endpoints[endpoint.id] = endpoint
             self.endpoints_by_network.setdefault(endpoint.network, set()).add(endpoint.id)
             self.endpoints_by_host.setdefault(endpoint.host, set()).add(endpoint.id)
-            self._label_on(endpoint, self.networks.get(endpoint.network))
+            self._label(endpoint, self.networks.get(endpoint.network))
 
     def put_network(self, network: Network | None, old: Network | None) -> None:
         """Replace a network (None: it is not there)."""
@@ -54,7 +57,7 @@ class Index:
         some = network or old
         if some is not None and (network and network.name) != (old and old.name):
             for key in self.endpoints_by_network.get(some.id, ()):
-                self._label_on(self.endpoints[key], network)
+                self._label(self.endpoints[key], network)
 
     def put_policy(self, policy: Policy | None, old: Policy | None) -> None:
         """Replace a policy (None: it is not there)."""
@@ -81,25 +84,17 @@ class Index:
         return self._networks_by_label.selected(selector)
 
     def labels_of(self, endpoint: Endpoint) -> Labels:
-        """Return the effective labels of an endpoint that is known."""
+        """Return the effective labels of an endpoint that is there."""
         return self._endpoints_by_label[endpoint.network].labels(endpoint.id)
 
     def members(self, segment: SegmentKey) -> Iterable[str]:
-        """Return the endpoints in a segment."""
+        """Return the endpoints that a segment selects, those that are unknown too."""
         scope, selector = segment
         networks = self.networks_selected(scope) if isinstance(scope, Selector) else [scope]
         for network in networks:
             if (labelled := self._endpoints_by_label.get(network)) is not None:
                 yield from labelled.selected(selector)
 
-    def _label_on(self, endpoint: Endpoint, network: Network | None) -> None:
-        """Note the labels of an endpoint; one that is not known has none."""
-        self._label(endpoint, effective_labels(endpoint, network.name if network else None) if endpoint.known else None)
-
-    def _label(self, endpoint: Endpoint, labels: Labels | None) -> None:
-        if labels is not None:
-            self._endpoints_by_label.setdefault(endpoint.network, Labelled()).put(endpoint.id, labels)
-        elif (labelled := self._endpoints_by_label.get(endpoint.network)) is not None:
-            labelled.put(endpoint.id, None)
-            if not labelled:
-                del self._endpoints_by_label[endpoint.network]
+    def _label(self, endpoint: Endpoint, network: Network | None) -> None:
+        labels = effective_labels(endpoint, network.name if network else None)
+        self._endpoints_by_label.setdefault(endpoint.network, Labelled()).put(endpoint.id, labels)
