@@ -31,8 +31,8 @@ class Cli:
             raise AssertionError(f"{args}: {result.exception!r}") from result.exception
         return result
 
-    def json(self, *args: str, code: int = 0) -> Any:
-        return json.loads(self(*args, code=code).stdout)
+    def json(self, *args: str, code: int = 0, stdin: str | None = None) -> Any:
+        return json.loads(self(*args, code=code, stdin=stdin).stdout)
 
     def columns(self, *args: str) -> list[list[str]]:
         """The table of a pipe, cut where two blanks part its columns."""

@@ -111,7 +111,11 @@ def shop(world: World) -> Iterator[World]:
             async with made.client(host) as client:
                 lease = await client.call("POST", f"/v1/networks/{network}/leases", {"request": name})
                 body = {"network": network, "address": lease["address"], "mac": "02:53:0a:c0:00:02", "name": name}
-                body |= {"container": "c" * 64, "labels": {"app": app}, "mac": f"02:00:00:00:00:0{host[1]}"}
+                body |= {
+                    "container": name.encode().hex().ljust(64, "0"),
+                    "labels": {"app": app},
+                    "mac": f"02:00:00:00:00:0{host[1]}",
+                }
                 await client.call("PUT", f"/v1/endpoints/{app.encode().hex().rjust(64, '0')}", body)
 
     async def detach(made: support.Controller) -> None:
@@ -176,6 +180,26 @@ def test_policy_and_explain(shop: World) -> None:
     assert cli("policy", "apply", "-f", "-", stdin=document).stdout.endswith("unchanged\n")
     assert cli("policy", "rm", "shop/app-from-web").stdout == "shop/app-from-web\n"
     assert cli("explain", "web-1", "app-1:8080").exit_code == 0
+
+
+def test_assertions_are_judged_by_the_controller(shop: World, tmp_path: Path) -> None:
+    cli, report = shop.manager, tmp_path / "report.xml"
+    cli("policy", "apply", "-f", "-", stdin=POLICY)
+    holding = [
+        "web-1 -> shop/app-1:8080 allow",
+        "app=web -> app-1:22 deny",
+        "app-1 -> web-1 allow",
+        "web-1 -> app-1:udp deny",
+    ]
+    failing = ["web-1 -> app-1 deny", "web-1 -> 192.0.2.7:53/udp deny", "web-2 -> app-1 deny"]
+    text = json.dumps({"assertions": holding + failing})
+    results = cli.json("policy", "test", "-f", "-", "--junit", str(report), "-o", "json", code=1, stdin=text)
+    assert [item["result"] for item in results] == ["pass"] * 4 + ["fail"] * 2 + ["error"]
+    (against,) = results[4]["against"]
+    assert (against["service"], against["policy"]) == ("8080/tcp", "shop/app-from-web")
+    assert against["rule"] == cli.json("explain", "web-1", "app-1:8080", "-o", "json")["rule"]
+    assert results[6]["problem"] == "no container or service is called web-2; did you mean web-1?"
+    assert b'tests="7" failures="2" errors="1"' in report.read_bytes()
 
 
 def test_tokens(world: World) -> None:

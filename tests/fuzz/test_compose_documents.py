@@ -1,4 +1,4 @@
-"""Whatever is handed in as a Compose file or as .env is read, or refused with an error of ours."""
+"""Whatever is handed in as a Compose file, as .env or as assertions is read, or refused with an error of ours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
+from socketplane.model.assertions import parse_assertions
 from socketplane.model.compose import load, parse_env
 
 FIELDS = """
@@ -101,3 +102,18 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_variables(text: str) -> None:
     with suppress(SocketPlaneError):
         assert all(parse_env(text, "f", {"A": "1"}))
+
+
+ends = st.sampled_from(["web", "a/b", "x=y", "->", "→", ":80", ":80/udp", ":icmp", "allow", "deny", " "]) | st.text(
+    max_size=3
+)
+fields = st.sampled_from(["from", "to", "port", "protocol", "expect", "name"])
+
+
+@given(st.lists(st.lists(ends).map("".join) | st.dictionaries(fields, ends | scalars) | scalars, max_size=3))
+def test_any_assertions(items: list[Any]) -> None:
+    with suppress(InvalidInput):
+        for assertion in parse_assertions(json.dumps({"assertions": items}), "f"):
+            if not assertion.name and len(assertion.text.split()) == 4:
+                (again,) = parse_assertions(json.dumps({"assertions": [assertion.text]}), "f")
+                assert again.text == assertion.text
