@@ -50,3 +50,13 @@ async def test_reach(world):
         await world.admin.call("GET", "/v1/reach", params={"network": "nowhere"})
     with pytest.raises(InvalidInput, match="by"):
         await world.admin.call("GET", "/v1/reach", params={"by": ["a"] * 11})
+
+
+async def test_a_plan_warns_of_what_is_probably_not_meant(world):
+    await attach(world.h1, world.web, 1, labels={"app": "front"})
+    await attach(world.h1, world.web, 2, labels={"app": "db"})
+    documents = [policy("db", {"app": "db"}, {"app": "fornt"}, 5432), policy("ok", {"app": "db"}, {"app": "front"}, 80)]
+    planned = await world.admin.call("POST", "/v1/policies/plan", {"documents": documents})
+    assert planned["warnings"] == [
+        "web/db: ingress[0]: from[0] matches no endpoint now: none is app=fornt; did you mean app=front?",
+    ]

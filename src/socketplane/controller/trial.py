@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from socketplane import wire
 from socketplane.model import reach
 from socketplane.model.selection import View
+from socketplane.model.warnings import warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,14 @@ class Trial:
     def compare(self, by: Sequence[str]) -> wire.PolicyPlan:
         """Return what is newly allowed and denied, by groups of endpoints. It takes its time: call it in a thread."""
         found = reach.changes(self.before, self.after, by)
-        return wire.PolicyPlan(items=self.items, allowed=_shown(found.allowed), denied=_shown(found.denied))
+        tried = {(item.network, item.name) for item in self.items}
+        told = warnings(self.after, [policy for policy in self.after.policies if (policy.network, policy.name) in tried])
+        return wire.PolicyPlan(
+            items=self.items,
+            allowed=_shown(found.allowed),
+            denied=_shown(found.denied),
+            warnings=[str(one) for one in told],
+        )
 
 
 def _shown(changes: Sequence[reach.Change]) -> list[wire.ReachChange]:

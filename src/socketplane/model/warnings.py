@@ -71,11 +71,11 @@ class _Reader:
         found = [*self._absent(policy), *twins]
         if self._cells.subjects(policy):
             told = {rule for rule, _, _ in twins}
-            dead = [one for one in pointless(self._reach, policy) if one[0] not in told]
-            found += [*dead, *self._same_rank(policy)]
+            found += [one for one in pointless(self._reach, policy) if one[0] not in told]
+            found += self._same_rank(policy)
             # ClusterNetworkPolicies are guard rails: they may well stand there for what is to come.
             enforced = isinstance(policy.spec, PolicySpec) and not policy.spec.audit
-            if enforced and not dead and changes_nothing(self._reach, policy):
+            if enforced and not found and changes_nothing(self._reach, policy):
                 message = "changes nothing now: all would be allowed and denied alike without it"
                 found.append(("", message, "remove it, unless it is for what is to come"))
         return found
