@@ -208,6 +208,7 @@ def test_wrong_usage(cli: Cli, files: list[str], write: Write) -> None:
     name = write("t.yaml", holding("web -> db:22 deny"))
     assert "they go with --compose" in cli("policy", "test", "-f", name, "--policy", name, code=2).stderr
     assert "No such file" in cli("policy", "test", "-f", "/nowhere/t.yaml", code=2).stderr
+    assert "standard input" in cli(*files, "-f", "-", "--policy", "-", code=2, stdin=POLICY).stderr
     assert "--pool" in cli(*files, "-f", name, "--pool", "10.0.0.1/8", code=2).stderr
     assert "can't be written" in cli(*files, "-f", name, "--junit", "/nowhere/x.xml", code=2).stderr
 

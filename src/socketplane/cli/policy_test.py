@@ -13,7 +13,7 @@ from socketplane.cli import connect, parse
 from socketplane.cli.compose_files import ProfilesOption
 from socketplane.cli.group import FAILED
 from socketplane.cli.output import Output, OutputOption, clean, examples, fail, no_style, note, out, show_json, table
-from socketplane.cli.policy_files import FilesOption, NamespaceOption, called, content
+from socketplane.cli.policy_files import STDIN, FilesOption, NamespaceOption, called, content
 from socketplane.cli.policy_judges import live, offline
 from socketplane.errors import SocketPlaneError
 
@@ -72,6 +72,8 @@ def test(
         raise typer.BadParameter(
             "they go with --compose: without it the cluster is asked", param_hint="--policy, --profile, --pool"
         )
+    if [*files, *(compose or ()), *(policy or ())].count(STDIN) > 1:
+        raise typer.BadParameter("standard input can be one of the files only", param_hint="-")
     cidr = None if pool is None else parse.subnet(pool, "--pool")
     with _bad_files():
         assertions = _assertions(files)

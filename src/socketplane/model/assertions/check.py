@@ -22,7 +22,7 @@ from socketplane.model.spec import Policy, Port, Protocol
 
 Packet = tuple[Protocol | None, int | None]
 MAX_SHOWN = 3
-"""Findings that speak against an assertion and are told; there may be more."""
+"""Ways that speak against an assertion and are told; there may be more."""
 
 
 class Judgement(NamedTuple):
@@ -70,8 +70,8 @@ def hold(assertion: Assertion, population: Population, judge: Judge, ports: Sequ
     """Judge one assertion. `ports` are those to try where it names none (see `telling_ports`)."""
     try:
         ways = _ways(assertion, population)
-        asked = ((way, packet) for way in ways for packet in _packets(assertion, ports))
-        against = tuple(islice(_against(assertion, judge, asked), MAX_SHOWN))
+        findings = (_against(assertion, judge, source, target, ports) for source, target in ways)
+        against = tuple(islice(filter(None, findings), MAX_SHOWN))
     except (InvalidInput, NotFound) as error:
         return Result(assertion, Outcome.ERROR, problem=str(error))
     return Result(assertion, Outcome.FAIL if against else Outcome.PASS, against)
@@ -96,11 +96,13 @@ def _edges(port: Port) -> set[int]:
     return {port.port, *([after] if (after := (port.end or port.port) + 1) <= 65535 else [])}
 
 
-def _against(assertion: Assertion, judge: Judge, asked: Iterator[tuple[tuple[End, End], Packet]]) -> Iterator[Finding]:
-    for (source, target), (protocol, port) in asked:
+def _against(assertion: Assertion, judge: Judge, source: End, target: End, ports: Sequence[int]) -> Finding | None:
+    """Return the first packet of a way that speaks against an assertion."""
+    for protocol, port in _packets(assertion, ports):
         judgement = judge(source, target, protocol, port)
         if judgement.allow is not assertion.allow:
-            yield Finding(str(source), str(target), PING if protocol is None else f"{port}/{protocol}", judgement)
+            return Finding(str(source), str(target), PING if protocol is None else f"{port}/{protocol}", judgement)
+    return None
 
 
 def _packets(assertion: Assertion, ports: Sequence[int]) -> Iterator[Packet]:
