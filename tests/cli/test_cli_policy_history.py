@@ -86,7 +86,6 @@ def test_apply_with_a_way_back(cli: Cli, controller: Controller) -> None:
     assert controller.requests[-1].body["confirm_within"] == 120
     assert result.stdout == "networkpolicy web/a created\n"
     assert result.stderr.splitlines() == [
-        "Warning: there is no network web; the policy holds from when there is one",
         "Warning: the rule is dead",
         f"This is taken back at {SHOWN} unless you confirm it: socketplane policy confirm",
     ]

@@ -63,6 +63,29 @@ async def test_groups_are_by_the_labels_that_are_asked_for(world):
     assert lines(planned["denied"]) == [("web/tier=outer, hosts", "web/tier=inner", "any")]
 
 
+async def test_what_is_probably_not_meant_is_said(world):
+    await attach(world.h1, world.web, 1, labels={"app": "front"})
+    await attach(world.h1, world.web, 2, labels={"app": "db"})
+    wanted = document("db", "db", "frond"), document("p", "db", network="wbe")
+    warnings = (await plan(world, *wanted))["warnings"]
+    assert [text.split(";")[0] for text in warnings] == [
+        "web/db: ingress[0]: from[0] matches no endpoint now: none is app=frond",
+        "wbe/p: there is no network wbe: the policy holds from when there is one",
+    ]
+    assert "did you mean app=front?" in warnings[0]
+    assert (await apply(world, *wanted))["warnings"] == warnings
+    assert (await apply(world, document("db", "db", "front")))["warnings"] == []
+
+
+async def test_a_policy_is_applied_even_if_nothing_can_be_said_of_it(world, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr("socketplane.controller.policies.warnings_of", broken)
+    outcome = await apply(world, document("db", "db"))
+    assert (outcome["revision"], outcome["warnings"]) == (1, [])
+
+
 async def test_what_applying_would_refuse_is_refused(world):
     guard = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy"}
     rule = {"action": "Pass", "from": [{"namespaces": {}}]}

@@ -65,9 +65,6 @@ def show_outcome(outcome: Mapping[str, Any], output: Output) -> None:
     else:
         for item in outcome["items"]:
             out(f"{item.get('kind', 'NetworkPolicy').lower()} {clean(title(item))} {item['change']}")
-    for item in outcome["items"]:
-        if not item.get("network_exists", True):
-            note(f"Warning: there is no network {clean(item['network'])}; the policy holds from when there is one")
     for warning in outcome.get("warnings", ()):
         note(f"Warning: {clean(warning)}")
     if (confirm_by := outcome.get("confirm_by")) is not None:

@@ -17,7 +17,7 @@ from socketplane.controller.plans.history import Author
 from socketplane.controller.policyrows import Revision
 from socketplane.controller.reach import snapshot
 from socketplane.controller.store import Change, Store
-from socketplane.controller.trial import Trial
+from socketplane.controller.trial import Trial, warnings_of
 from socketplane.controller.writer import Writer
 from socketplane.errors import SocketPlaneError
 from socketplane.model.policy import ParsedPolicy
@@ -96,6 +96,17 @@ class Policies:
     async def confirm(self, number: int | None) -> Revision:
         """Keep the change that waits."""
         return await self._writer.submit(lambda draft: history.confirm(draft, number))
+
+    async def with_warnings(self, outcome: wire.PolicyOutcome) -> wire.PolicyOutcome:
+        """Return what applying did with what to look at in its policies; for want of that it has not failed."""
+        async with self._planning:
+            view = snapshot(self._store.committed)
+            try:
+                found = await asyncio.to_thread(warnings_of, view, outcome.items)
+            except Exception:
+                _log.exception("policies.no_warnings")
+                return outcome
+        return outcome.model_copy(update={"warnings": found})
 
     async def take_back_overdue(self) -> None:
         """Take back what nobody confirmed while no controller ran; before the writer does."""

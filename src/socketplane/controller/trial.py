@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from socketplane import wire
@@ -22,14 +22,18 @@ class Trial:
     def compare(self, by: Sequence[str]) -> wire.PolicyPlan:
         """Return what is newly allowed and denied, by groups of endpoints. It takes its time: call it in a thread."""
         found = reach.changes(self.before, self.after, by)
-        tried = {(item.network, item.name) for item in self.items}
-        told = warnings(self.after, [policy for policy in self.after.policies if (policy.network, policy.name) in tried])
         return wire.PolicyPlan(
             items=self.items,
             allowed=_shown(found.allowed),
             denied=_shown(found.denied),
-            warnings=[str(one) for one in told],
+            warnings=warnings_of(self.after, self.items),
         )
+
+
+def warnings_of(view: View, items: Collection[wire.PolicyApplied]) -> list[str]:
+    """Return what to look at in these policies of a view. It takes its time, too."""
+    meant = {(item.network, item.name) for item in items}
+    return [str(found) for found in warnings(view, [one for one in view.policies if (one.network, one.name) in meant])]
 
 
 def _shown(changes: Sequence[reach.Change]) -> list[wire.ReachChange]:

@@ -63,7 +63,7 @@ async def apply_policies(body: Annotated[wire.PolicyApply, body_as(wire.PolicyAp
     ctx.active.reconciler.require()
     outcome = await ctx.active.policies.apply(ctx.author, parsed, body.confirm_within)
     await ctx.written()
-    return outcome
+    return await ctx.active.policies.with_warnings(outcome)
 
 
 @router.post("/policies/plan", openapi_extra=body_is(wire.PolicyTrial))
