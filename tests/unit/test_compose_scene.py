@@ -43,9 +43,14 @@ def test_every_replica_has_a_place_on_each_network() -> None:
     }
     assert scene.asked == {IPv4Address("10.192.0.2")}
     assert len({e.id for e in scene.view.endpoints}) == 6
-    assert [e.labels["com.docker.compose.container-number"] for e in scene.view.endpoints if e.name == "shop-web-2"] == [
-        "2"
-    ] * 2
+    (second, _) = (e.labels for e in scene.view.endpoints if e.name == "shop-web-2")
+    assert second == {
+        "app": "web",
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "web",
+        "com.docker.compose.container-number": "2",
+        "com.docker.compose.oneoff": "False",
+    }
 
 
 def test_who_makes_a_network_says_what_it_is() -> None:

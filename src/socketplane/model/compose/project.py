@@ -11,6 +11,7 @@ from socketplane.model.spec import Labels, Port
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 NUMBER = "com.docker.compose.container-number"
+ONE_OFF = "com.docker.compose.oneoff"
 NETWORK = "com.docker.compose.network"
 DRIVER = "socketplane"
 

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from socketplane.errors import InvalidInput, SocketPlaneError
 from socketplane.model import subnets
-from socketplane.model.compose.project import NUMBER, Attachment, Project, ProjectNetwork, Service
+from socketplane.model.compose.project import NUMBER, ONE_OFF, Attachment, Project, ProjectNetwork, Service
 from socketplane.model.ipam import Allocator
 from socketplane.model.selection import View
 from socketplane.model.spec import Policy
@@ -137,7 +137,7 @@ def _places(project: Project) -> Iterator[_Place]:
 
 
 def _endpoint(place: _Place, network: UUID, address: IPv4Address) -> Endpoint:
-    labels = {**place.service.labels, NUMBER: str(place.number)}
+    labels = {**place.service.labels, NUMBER: str(place.number), ONE_OFF: "False"}
     container = f"{place.project.name}/{place.name}"
     return Endpoint(
         f"{place.network.name}/{container}", network, "", address, mac_of(address), container, place.name, labels
