@@ -80,7 +80,7 @@ def test_networks_and_places_on_them() -> None:
             networks: [front, back]
           db:
             networks:
-              back: {ipv4_address: 10.192.8.9, aliases: [database], priority: 3}
+              back: {ipv4_address: 10.192.8.9, ipv6_address: 'fd00::9', aliases: [database], priority: 3}
           job:
             networks:
               front:

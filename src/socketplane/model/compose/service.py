@@ -129,7 +129,7 @@ def _networks(value: object, path: str) -> dict[str, Attachment]:
 
 
 def _attachment(network: str, value: object, path: str) -> Attachment:
-    found = mapping(value, path, ("aliases", "ipv4_address"))
+    found = mapping(value, path, ("aliases", "ipv4_address", "ipv6_address"))
     address = found.get("ipv4_address")
     try:
         parsed = None if address is None else IPv4Address(text(address, f"{path}.ipv4_address"))
