@@ -180,7 +180,12 @@ def test_what_a_person_should_know_is_said(cli: Cli, files: list[str], write: Wr
     name = write("t.yaml", holding("web -> db:22 deny"))
     stderr = cli(*files[:-1], "elsewhere", "-f", name, code=1).stderr
     assert "Warning: compose.override.yaml is not read; give the output of `docker compose config`" in stderr
-    assert "Warning: policy elsewhere/db is for a network that no container is on here" in stderr
+    assert "Warning: elsewhere/db: there is no network elsewhere: the policy holds from when there is one\n" in stderr
+    write("policy.yaml", POLICY.replace("{app: db}", "{app: dbs}"))
+    stderr = cli(*files, "-f", name, code=1).stderr
+    assert "Warning: shop_front/db: selects no endpoint now: none is app=dbs; did you mean app=db?\n" in stderr
+    assert "Labels of images and of external networks stand in no file" in stderr
+    write("policy.yaml", POLICY)
     write("compose.yaml", COMPOSE.replace("driver: socketplane, ipam", "ipam"))
     assert "policies do not hold on shop_front, a network of Docker's own" in cli(*files, "-f", name).stderr
 

@@ -30,15 +30,17 @@ def offline(
     from socketplane.model.assertions import judge_by, population_of, telling_ports  # heavy: yaml
     from socketplane.model.compose import stage
     from socketplane.model.policy import ParsedPolicy
+    from socketplane.model.warnings import warnings
 
     projects = compose_files.projects(compose, profiles)
     parsed = [found for found in policy_files.parse(policy, network) if isinstance(found, ParsedPolicy)]
     policies = [found.numbered(number) for number, found in enumerate(parsed, start=1)]
     scene = stage(projects, policies, pool)
     population = population_of(projects, scene)
-    for found in policies:
-        if found.network and found.network not in population.networks:
-            note(f"Warning: policy {clean(found.title)} is for a network that no container is on here")
+    if doubts := warnings(scene.view, policies):
+        for doubt in doubts:
+            note(f"Warning: {clean(doubt)}")
+        note("Labels of images and of external networks stand in no file: by them nobody is selected here")
     return population, judge_by(scene.view), telling_ports(policies)
 
 

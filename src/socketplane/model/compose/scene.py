@@ -18,7 +18,7 @@ from socketplane.model.compose.project import NUMBER, ONE_OFF, Attachment, Proje
 from socketplane.model.ipam import Allocator
 from socketplane.model.selection import View
 from socketplane.model.spec import Policy
-from socketplane.model.types import Cluster, Endpoint, Network, mac_of
+from socketplane.model.types import Cluster, Endpoint, Host, Network, mac_of
 
 _ID = UUID("6f3c0b0e-5d0a-4b53-9a5e-0c1d2b7f4a10")
 """Whence networks' ids are computed."""
@@ -66,7 +66,12 @@ def stage(projects: Collection[Project], policies: Collection[Policy], pool: IPv
         endpoints.append(_endpoint(place, networks[place.network.name].id, address))
     by_id = {network.id: network for network in networks.values()}
     asked = frozenset(place.attachment.address for place in places if place.attachment.address is not None)
-    return Scene(View(cluster, by_id, policies, endpoints), asked)
+    return Scene(View(cluster, by_id, policies, endpoints, [_host(cluster)]), asked)
+
+
+def _host(cluster: Cluster) -> Host:
+    """Return a host that none of the endpoints is on: what policies say of hosts is about such."""
+    return Host("host", "host", "", cluster.hosts.network_address + 2)
 
 
 def _check_names(projects: Iterable[Project]) -> None:
