@@ -54,13 +54,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
+from socketplane.model.units import MAX_RATE, MIN_RATE
+
 NAME_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 SystemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Labels = dict[str, str]
-PolicyKind = Literal["NetworkPolicy", "ClusterNetworkPolicy"]
+PolicyKind = Literal["NetworkPolicy", "ClusterNetworkPolicy", "TrafficPolicy"]
 NO_NETWORK = "-"
 """Stands for the network, in paths, of a policy that belongs to none."""
 
@@ -212,6 +214,22 @@ class Lease(Wire):
     created: float = 0.0
 
 
+class Limit(Wire):
+    """A rate that is held."""
+
+    rate: int
+    """Bits a second."""
+    burst: int | None = None
+    """Bytes that may pass above it after a pause; None: what holds the rate best."""
+
+
+class Limits(Wire):
+    """What an endpoint may send and get; None where it is not limited."""
+
+    egress: Limit | None = None
+    ingress: Limit | None = None
+
+
 class EndpointPut(Wire):
     """A container's whole place on a network; sent again it replaces what stood."""
 
@@ -222,6 +240,8 @@ class EndpointPut(Wire):
     name: str = ""
     labels: Labels = {}
     known: bool = True
+    rate: Annotated[int, Field(ge=MIN_RATE, le=MAX_RATE)] | None = None
+    """Bits a second that it asks for itself, in both directions."""
 
 
 class Endpoint(Wire):
@@ -237,6 +257,9 @@ class Endpoint(Wire):
     name: str = ""
     labels: Labels = {}
     known: bool = True
+    rate: int | None = None
+    limits: Limits | None = None
+    """What TrafficPolicies and its own `rate` come to; None where it is not limited."""
     up: bool = False
     created: float = 0.0
 
@@ -562,10 +585,13 @@ class Status(Wire):
 
 
 class Change(Wire):
-    """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s. `interrupt` is for one host alone."""
+    """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
+
+    `interrupt` and limits are for one host alone.
+    """
 
     type: Literal["snapshot", "put", "delete", "ping", "interrupt"]
-    kind: Literal["network", "host", "rules", ""] = ""
+    kind: Literal["network", "host", "rules", "limits", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
@@ -574,5 +600,7 @@ class Change(Wire):
     rules: Rules | None = None
     """Also in a snapshot."""
     interruptions: list[Interruption] | None = None
+    limits: dict[EndpointId, Limits] | None = None
+    """To a host, of its own endpoints: in a snapshot of all that have any, else of those whose limits changed."""
     id: str = ""
     """Delete: the network's id or the host's name."""

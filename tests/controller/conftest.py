@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import pytest
 import structlog
 
@@ -48,3 +51,19 @@ async def world(controller):
     controller.web = await controller.admin.call("POST", "/v1/networks", {"name": "web"})
     async with controller.client("h1") as controller.h1, controller.client("h2") as controller.h2:
         yield controller
+
+
+@pytest.fixture
+async def lines(world):
+    """Parsed lines of a watch on h1."""
+    queue = asyncio.Queue()
+
+    async def read():
+        async for change in world.h1.watch():
+            queue.put_nowait(change)
+
+    task = asyncio.create_task(read())
+    yield lambda: asyncio.wait_for(queue.get(), 8)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

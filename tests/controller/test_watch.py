@@ -1,28 +1,10 @@
 """The stream of changes."""
 
 import asyncio
-import contextlib
 
 import orjson
-import pytest
 
 from socketplane.controller import hub
-
-
-@pytest.fixture
-async def lines(world):
-    """Parsed lines of a watch on h1."""
-    queue = asyncio.Queue()
-
-    async def read():
-        async for change in world.h1.watch():
-            queue.put_nowait(change)
-
-    task = asyncio.create_task(read())
-    yield lambda: asyncio.wait_for(queue.get(), 8)
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 async def test_a_snapshot_then_what_changes(world, lines):

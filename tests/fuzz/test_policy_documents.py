@@ -16,6 +16,7 @@ from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.documents import parse_documents
 from socketplane.model.policy import KINDS, parse
 from socketplane.model.spec import ClusterSpec, PolicySpec
+from socketplane.model.traffic import TrafficSpec
 from support.documents import near, right
 
 WORDS = """
@@ -24,7 +25,7 @@ WORDS = """
     policyTypes endPort ipBlock cidr except namespaceSelector TCP UDP SCTP Ingress Egress NetworkPolicy
     networking.k8s.io/v1 tier Admin Baseline priority subject namespaces pods networks nodes action Accept Deny Pass
     protocols tcp udp sctp destinationPort number range start end ClusterNetworkPolicy policy.networking.k8s.io/v1alpha2
-    List v1 items status 10.0.0.0/8 ::/0
+    List v1 items status 10.0.0.0/8 ::/0 TrafficPolicy socketplane.io/v1alpha1 rate burst mark dscp 10Mbit 64kB EF
 """
 words = st.sampled_from(WORDS.split())
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), words, st.text(max_size=5))
@@ -43,7 +44,7 @@ pieces = st.sampled_from(
 def test_any_value_as_spec(kind: str, value: Any) -> None:
     top = {"apiVersion": KINDS[kind].api_version, "kind": kind, "metadata": {"name": "a"}}
     with suppress(InvalidInput, Unsupported):
-        assert isinstance(parse({**top, "spec": value}, network="b").spec, PolicySpec | ClusterSpec)
+        assert isinstance(parse({**top, "spec": value}, network="b").spec, PolicySpec | ClusterSpec | TrafficSpec)
 
 
 @given(st.dictionaries(words, values))

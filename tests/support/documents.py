@@ -92,7 +92,24 @@ cluster_policies = st.fixed_dictionaries(
         "spec": _cluster_spec,
     }
 )
-right = network_policies | cluster_policies
+_limit = fields(
+    {"rate": st.sampled_from(["8kbit", "1.5Gbit", "100Mbit/s"])}, burst=st.sampled_from(["1kB", "4KiB", "2.5kB"])
+)
+_dscp = st.sampled_from([0, 46, 63, "EF", "af41", "CS1", "Voice-Admit"])
+_marks = fields({"dscp": _dscp}, to=some(_peer), ports=some(_port))
+_traffic_spec = st.one_of(
+    fields({"egress": _limit}, podSelector=selector, ingress=_limit, mark=some(_marks)),
+    fields({"mark": some(_marks, 1)}, podSelector=selector, ingress=_limit),
+)
+traffic_policies = st.fixed_dictionaries(
+    {
+        "apiVersion": st.just("socketplane.io/v1alpha1"),
+        "kind": st.just("TrafficPolicy"),
+        "metadata": fields({"name": _name}, namespace=_name, labels=labels, annotations=st.just({"owner": "me"})),
+        "spec": _traffic_spec,
+    }
+)
+right = network_policies | cluster_policies | traffic_policies
 """Documents that are right, of every kind."""
 
 _NUMBERS = [None, True, -1, 0, 1, 2, 80, 1000, 1001, 65536, 1.5, 80.0, "80", "http"]
@@ -100,8 +117,25 @@ _CIDRS = [
     *("10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/08", "10.0.0.0", "300.0.0.0/8", "10.0.0.0/8", "10.0.0.0/9", "0.0.0.0/0"),
     *("::/0", "::1/64", "::g/64", "2001:db8::/129", "2001:DB8:1:2::/64", ":::/10", "::ffff:10.0.0.0/104", None, 10),
 ]
+_RATES = [
+    "10MB",
+    "10",
+    "100mbit",
+    "7kbit",
+    "35Gbit",
+    "1 Mbit",
+    "1e3bit",
+    "1kB",
+    "1b",
+    "2GB",
+    "64kbit",
+    "١Mbit",
+    "EF",
+    "AF44",
+    64,
+]
 _TEXTS = ["", "TCP", "tcp", "In", "Exists", "Pass", "a\n", "a\0", "a", "x" * 100, "x" * 254, None, True, 1]
-_JUNK = [*_NUMBERS, *_CIDRS, *_TEXTS, [], [{}], {}, {"a": "b"}, {"": "b"}, {"a": 1}, ["10.0.0.0/8"], [None]]
+_JUNK = [*_NUMBERS, *_CIDRS, *_TEXTS, *_RATES, [], [{}], {}, {"a": "b"}, {"": "b"}, {"a": 1}, ["10.0.0.0/8"], [None]]
 _FIELDS = [
     *(
         "podSelector",
@@ -124,6 +158,10 @@ _FIELDS = [
         "from",
         "to",
         "protocols",
+        "rate",
+        "burst",
+        "mark",
+        "dscp",
         "name",
         "unheard",
     ),
@@ -175,7 +213,7 @@ def _like(value: Json) -> list[Json]:
     if isinstance(value, int):
         return _NUMBERS
     if isinstance(value, str):
-        return _CIDRS if "/" in value else _TEXTS
+        return _CIDRS if "/" in value else [*_TEXTS, *_RATES]
     return [None, {}, []]
 
 

@@ -24,6 +24,9 @@ BEYOND = (
     r"has more than 4096 rules",
     r"has characters that no text can hold",
     r"has to be a number from [0-9]+ to [0-9]+, not the number [0-9]+\.0$",
+    r"has to be from 8kbit to 34Gbit, not ",
+    r"has to be from 1kB to 1GB, not ",
+    r"is more than passes in 60 s at ",
 )
 """What a schema can't say, or says otherwise (80.0 is whole for it), in the parsers' words."""
 

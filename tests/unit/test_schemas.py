@@ -22,6 +22,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "schemas"
 NETWORK = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "a"}}
 CLUSTER = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy", "metadata": {"name": "a"}}
 
+TRAFFIC = {"apiVersion": "socketplane.io/v1alpha1", "kind": "TrafficPolicy", "metadata": {"name": "a"}}
+
 
 def of_network(**rule: Any) -> dict[str, Any]:
     return {**NETWORK, "spec": {"ingress": [rule]}}
@@ -31,6 +33,10 @@ def of_cluster(**rule: Any) -> dict[str, Any]:
     everybody = {"namespaces": {}}
     rules = [{"action": "Deny", "to": [everybody], **rule}]
     return {**CLUSTER, "spec": {"tier": "Admin", "priority": 1, "subject": everybody, "egress": rules}}
+
+
+def of_traffic(rate: str, burst: str | None = None) -> dict[str, Any]:
+    return {**TRAFFIC, "spec": {"egress": {"rate": rate, "burst": burst}}}
 
 
 def block(cidr: str, *excepts: str) -> dict[str, Any]:
@@ -49,6 +55,9 @@ ONLY_PARSED: dict[str, dict[str, Any]] = {
     r"has more than 4096 rules": {**NETWORK, "spec": {"ingress": [{}] * 4000, "egress": [{}] * 97}},
     r"has characters that no text can hold": {**NETWORK, "spec": {"podSelector": {"matchLabels": {"a": "\0"}}}},
     r"has to be a number from [0-9]+ to [0-9]+, not the number [0-9]+\.0$": of_network(ports=[{"port": 80.0}]),
+    r"has to be from 8kbit to 34Gbit, not ": of_traffic("7.9kbit"),
+    r"has to be from 1kB to 1GB, not ": of_traffic("34Gbit", "2GB"),
+    r"is more than passes in 60 s at ": of_traffic("1Mbit", "7.6MB"),
 }
 """A document that only the parser refuses, for each of its words."""
 

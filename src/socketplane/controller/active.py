@@ -15,12 +15,13 @@ from socketplane import wire
 from socketplane.compile import Compiler, Features
 from socketplane.controller.denials import Denials
 from socketplane.controller.hub import Hub
+from socketplane.controller.limits import LimitBook
 from socketplane.controller.plans import leases, networks
 from socketplane.controller.policies import Policies
 from socketplane.controller.reconciler import Reconciler
 from socketplane.controller.reports import Reports
 from socketplane.controller.store import Change, Store
-from socketplane.controller.views import Views
+from socketplane.controller.views import Views, limits_of
 from socketplane.controller.writer import Writer
 from socketplane.errors import SocketPlaneError
 from socketplane.model.ipam import REST_SECONDS
@@ -45,17 +46,20 @@ class Active:
     reports: Reports
     denials: Denials
     hub: Hub
+    limits: LimitBook
     views: Views
     clock: Callable[[], float]
 
-    def snapshot(self) -> wire.Change:
-        """Return the first line of a watch."""
+    def snapshot(self, host: str = "") -> wire.Change:
+        """Return the first line of a watch, for a host's agent with what is its own."""
         intent = self.store.committed
+        limits = self.limits.all_of(intent.endpoints_of_host.get(host, ()))
         return wire.Change(
             type="snapshot",
             networks=[self.views.network(network) for network in intent.networks.values() if network.name],
             hosts=[self.views.host(host) for host in intent.hosts.values()],
             rules=self.rules(),
+            limits={key: limits_of(found) for key, found in limits.items()} if host else None,
         )
 
     def rules(self) -> wire.Rules:
@@ -94,6 +98,9 @@ class Active:
                         self._publish(wire.Change(type="put", kind="network", network=self.views.network(network)))
                 case _:
                     pass
+        for host, limits in self.limits.take(changes).items():
+            told = {key: limits_of(found) for key, found in limits.items()}
+            self.hub.tell(host, line_of(wire.Change(type="put", kind="limits", limits=told)))
 
     def _publish(self, change: wire.Change) -> None:
         if len(self.hub):
@@ -171,8 +178,11 @@ async def begin(
             store.listen(reconciler.feed)
             await reconciler.open(cast("Any", [*items, *others]))
             reports, hub = Reports(clock()), Hub()
-            views = Views(store.committed, reports, reconciler.northbound.is_up, clock)
-            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, views, clock)
+            limits = LimitBook(compiler.index)
+            limited = [*store.committed.traffic.values(), *store.committed.endpoints.values()]
+            limits.take([Change(None, cast("Any", item)) for item in limited])
+            views = Views(store.committed, reports, limits, reconciler.northbound.is_up, clock)
+            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, limits, views, clock)
             store.listen(active.publish)
             reconciler.ruleset.on_written = active.publish_rules
             try:

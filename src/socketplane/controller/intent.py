@@ -11,6 +11,7 @@ from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
 from socketplane.model.spec import Policy
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Endpoint, Host, Lease, Network, Token
 
 T = TypeVar("T", bound=Item)
@@ -28,6 +29,7 @@ class Intent:
         self.leases = cast("dict[tuple[UUID, IPv4Address], Lease]", self._items[Lease])
         self.endpoints = cast("dict[str, Endpoint]", self._items[Endpoint])
         self.policies = cast("dict[tuple[str, str], Policy]", self._items[Policy])
+        self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
         self.tokens = cast("dict[str, Token]", self._items[Token])
         self.revisions = cast("dict[int, Revision]", self._items[Revision])
         self.host_of_system: dict[str, str] = {}

@@ -14,14 +14,13 @@ from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import history, policies
 from socketplane.controller.plans.history import Author
-from socketplane.controller.policyrows import Revision
+from socketplane.controller.policyrows import Document, Revision
 from socketplane.controller.reach import snapshot
 from socketplane.controller.store import Change, Store
 from socketplane.controller.trial import Trial, warnings_of
 from socketplane.controller.writer import Writer
 from socketplane.errors import SocketPlaneError
-from socketplane.model.policy import ParsedPolicy
-from socketplane.model.spec import Policy
+from socketplane.model.policy import Parsed
 
 RETRY_SECONDS = 1.0
 _log = structlog.get_logger()
@@ -42,9 +41,7 @@ class Policies:
         self._news = asyncio.Event()
         store.listen(self._hear)
 
-    async def apply(
-        self, who: str, wanted: Sequence[ParsedPolicy], confirm_within: float | None = None
-    ) -> wire.PolicyOutcome:
+    async def apply(self, who: str, wanted: Sequence[Parsed], confirm_within: float | None = None) -> wire.PolicyOutcome:
         """Create or replace policies, all or none."""
 
         def plan(draft: Draft) -> wire.PolicyOutcome:
@@ -57,13 +54,13 @@ class Policies:
 
         return await self._writer.submit(plan)
 
-    async def plan(self, wanted: Sequence[ParsedPolicy], by: Sequence[str]) -> wire.PolicyPlan:
+    async def plan(self, wanted: Sequence[Parsed], by: Sequence[str]) -> wire.PolicyPlan:
         """Return what applying would do; endpoints are grouped by these keys of labels. One plan is made at a time."""
         async with self._planning:
             trial = await self._writer.submit(lambda draft: self._try(draft, wanted))
             return await asyncio.to_thread(trial.compare, by)
 
-    def _try(self, draft: Draft, wanted: Sequence[ParsedPolicy]) -> Trial:
+    def _try(self, draft: Draft, wanted: Sequence[Parsed]) -> Trial:
         """Apply, look, and undo: what is refused then is refused now."""
         mark, before = draft.mark(), snapshot(draft.intent)
         try:
@@ -88,7 +85,7 @@ class Policies:
             author = Author(who, "rollback", number)
             done, revision = history.revise(draft, author, lambda draft: history.rollback(draft, number))
             self._refuse_unsupported(draft.intent, _keys(revision))
-            items = [policies.applied(draft.intent, item, effect) for item, effect in done if isinstance(item, Policy)]
+            items = [policies.applied(draft.intent, item, effect) for item, effect in done if isinstance(item, Document)]
             return _outcome(draft, items, revision)
 
         return await self._writer.submit(plan)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
+from socketplane.errors import InvalidInput
 from socketplane.model.policy import parse
 from socketplane.model.spec import (
     Action,
@@ -21,9 +22,12 @@ from socketplane.model.spec import (
     Selector,
     Tier,
 )
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.wire import PolicyKind
 
 Row = Mapping[str, Any]
+Document = Policy | TrafficPolicy
+"""What a document that was applied became. One name on a network is one document's, whatever its kind."""
 Act = Literal["apply", "remove", "rollback", "expire"]
 Effect = Literal["created", "configured", "removed"]
 
@@ -57,12 +61,14 @@ class Revision:
     confirmed: float | None = None
 
 
-def kind_of(policy: Policy) -> PolicyKind:
+def kind_of(policy: Document) -> PolicyKind:
     """Return the kind of the document that a policy was applied as."""
+    if isinstance(policy, TrafficPolicy):
+        return "TrafficPolicy"
     return "ClusterNetworkPolicy" if isinstance(policy.spec, ClusterSpec) else "NetworkPolicy"
 
 
-def policy_row(policy: Policy) -> Row:
+def policy_row(policy: Document) -> Row:
     """Return a policy's row."""
     return {"network_name": policy.network, "name": policy.name, "number": policy.number, "document": policy.document}
 
@@ -73,6 +79,21 @@ def policy(row: Row) -> Policy:
     Raises:
         SocketPlaneError, ValueError: its document can't be understood.
     """
+    found = _document(row)
+    if not isinstance(found, Policy):
+        raise InvalidInput(f"{found.title} is no policy of who may talk to whom")
+    return found
+
+
+def traffic(row: Row) -> TrafficPolicy:
+    """Return the TrafficPolicy of a row; raises as `policy` does."""
+    found = _document(row)
+    if not isinstance(found, TrafficPolicy):
+        raise InvalidInput(f"{found.title} is no TrafficPolicy")
+    return found
+
+
+def _document(row: Row) -> Document:
     return replace(parse(orjson.loads(row["document"])).numbered(row["number"]), document=row["document"])
 
 

@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 from socketplane.controller import policyrows
 from socketplane.controller.policyrows import Revision, Row
 from socketplane.model.spec import Policy
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Token
 
 _NAMESPACE = UUID("5bd9a8a1-6f0c-4f53-9a7e-6d2f0c3a8e11")
@@ -31,7 +32,7 @@ class ClusterRecord:
     created: float = 0.0
 
 
-Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | Revision | Token
+Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | TrafficPolicy | Revision | Token
 Key = Hashable
 HostNames = Mapping[UUID, str]
 """By the UUID of a host's row, which is how endpoints refer to it."""
@@ -162,6 +163,7 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
         "labels": dict(endpoint.labels),
         "known": endpoint.known,
         "created": endpoint.created,
+        "rate": endpoint.rate,
     }
 
 
@@ -177,6 +179,7 @@ def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
         labels=row["labels"],
         known=row["known"],
         created=row["created"],
+        rate=row["rate"],
     )
 
 
@@ -212,6 +215,13 @@ KINDS: Mapping[type, Kind] = {
         lambda item: row_uuid("Policy", f"{item.network}/{item.name}"),
         policyrows.policy_row,
         lambda _, row, __: policyrows.policy(row),
+    ),
+    TrafficPolicy: Kind(
+        "TrafficPolicy",
+        lambda item: (item.network, item.name),
+        lambda item: row_uuid("TrafficPolicy", f"{item.network}/{item.name}"),
+        policyrows.policy_row,
+        lambda _, row, __: policyrows.traffic(row),
     ),
     Revision: Kind(
         "Revision",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
+from socketplane.controller.policyrows import Document
 from socketplane.model.selection import subject_of
-from socketplane.model.spec import Labels, Policy, Selector
+from socketplane.model.spec import Labels, Selector
 from socketplane.model.types import Endpoint, Network, effective_labels, network_labels
 
 
@@ -27,7 +28,7 @@ class Subjects:
             for key, value in labels.items():
                 self._having.setdefault((network.id, key, value), []).append(labels)
 
-    def count(self, policy: Policy) -> int:
+    def count(self, policy: Document) -> int:
         """Return how many endpoints a policy selects."""
         subject = subject_of(policy)
         if subject.networks is None:

@@ -9,19 +9,29 @@ import orjson
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
-from socketplane.controller.policyrows import Revision, kind_of
+from socketplane.controller.limits import LimitBook
+from socketplane.controller.policyrows import Document, Revision, kind_of
 from socketplane.controller.reports import Reports
 from socketplane.controller.subjects import Subjects
-from socketplane.model.spec import ClusterSpec, Policy, PolicySpec
+from socketplane.model.spec import ClusterSpec, PolicySpec
+from socketplane.model.traffic import Limit, Limits
 from socketplane.model.types import Endpoint, Host, Lease, Network, Token
 
 
 class Views:
     """Makes wire types. `is_up` tells of an endpoint id whether its flows are installed, `clock` the time."""
 
-    def __init__(self, intent: Intent, reports: Reports, is_up: Callable[[str], bool], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        intent: Intent,
+        reports: Reports,
+        limits: LimitBook,
+        is_up: Callable[[str], bool],
+        clock: Callable[[], float],
+    ) -> None:
         self._intent = intent
         self._reports = reports
+        self._limits = limits
         self._is_up = is_up
         self._clock = clock
 
@@ -79,15 +89,17 @@ class Views:
             name=endpoint.name,
             labels=dict(endpoint.labels),
             known=endpoint.known,
+            rate=endpoint.rate,
+            limits=limits_of(limits) if (limits := self._limits.of(endpoint.id)) else None,
             up=self._is_up(endpoint.id),
             created=endpoint.created,
         )
 
-    def policies(self, policies: Iterable[Policy], subjects: Subjects) -> list[wire.Policy]:
+    def policies(self, policies: Iterable[Document], subjects: Subjects) -> list[wire.Policy]:
         """Show policies, each with how many endpoints it selects."""
         return [self._policy(policy, subjects.count(policy)) for policy in policies]
 
-    def _policy(self, policy: Policy, subjects: int) -> wire.Policy:
+    def _policy(self, policy: Document, subjects: int) -> wire.Policy:
         spec = policy.spec
         of_cluster = spec if isinstance(spec, ClusterSpec) else None
         return wire.Policy(
@@ -130,3 +142,12 @@ class Views:
     def token(self, token: Token) -> wire.Token:
         """Show a token, without its secret's hash."""
         return wire.Token(id=token.id, created=token.created, expires=token.expires, uses=token.uses)
+
+
+def limits_of(limits: Limits) -> wire.Limits:
+    """Show an endpoint's limits."""
+
+    def one(limit: Limit | None) -> wire.Limit | None:
+        return None if limit is None else wire.Limit(rate=limit.rate, burst=limit.burst)
+
+    return wire.Limits(egress=one(limits.egress), ingress=one(limits.ingress))

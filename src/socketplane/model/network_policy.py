@@ -58,14 +58,15 @@ def _rules(fields: Fields, name: str, peers_name: str) -> tuple[Rule, ...]:
 
 def _rule(value: object, path: str, peers_name: str) -> Rule:
     fields = Fields(value, path)
-    peers = tuple(_peer(peer, at) for peer, at in fields.items(peers_name) or ())
-    ports = tuple(_port(port, at) for port, at in fields.items("ports") or ())
+    peers = tuple(read_peer(peer, at) for peer, at in fields.items(peers_name) or ())
+    ports = tuple(read_port(port, at) for port, at in fields.items("ports") or ())
     fields.finish()
     # Empty as well as absent is anyone, or anything.
     return Rule(tuple(dict.fromkeys(peers)) or None, tuple(dict.fromkeys(ports)) or None)
 
 
-def _peer(value: object, path: str) -> Peer:
+def read_peer(value: object, path: str) -> Peer:
+    """Return one end of a rule."""
     fields = Fields(value, path)
     endpoints = optional_selector(fields.take("podSelector"), fields.at("podSelector"))
     networks = optional_selector(fields.take("namespaceSelector"), fields.at("namespaceSelector"))
@@ -97,7 +98,8 @@ def _except(value: object, path: str, whole: Cidr) -> Cidr:
     return found
 
 
-def _port(value: object, path: str) -> Port:
+def read_port(value: object, path: str) -> Port:
+    """Return a protocol, and of it a port, a range of ports or all."""
     fields = Fields(value, path)
     name, first, last = fields.take("protocol"), fields.take("port"), fields.take("endPort")
     fields.finish()

@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from socketplane.errors import InvalidInput, Unsupported
-from socketplane.model import cluster_policy, network_policy
+from socketplane.model import cluster_policy, network_policy, traffic_policy
 from socketplane.model.fields import Fields, kind_of, nearest, text, texts
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec
+from socketplane.model.traffic import TrafficPolicy, TrafficSpec
 
 Spec = TypeVar("Spec")
 
@@ -56,8 +57,28 @@ class ParsedPolicy:
         return Policy(self.network, self.name, number, self.spec, self.document)
 
 
-Parsed = ParsedPolicy
-"""What `parse` returns; a kind that is no policy adds its own type here."""
+@dataclass(frozen=True, slots=True)
+class ParsedTraffic:
+    """What a TrafficPolicy says; see `ParsedPolicy`."""
+
+    network: str
+    name: str
+    spec: TrafficSpec
+    document: str
+    left_out: tuple[str, ...] = field(compare=False, default=())
+
+    @property
+    def title(self) -> str:
+        """Return NETWORK/NAME."""
+        return f"{self.network}/{self.name}"
+
+    def numbered(self, number: int) -> TrafficPolicy:
+        """Return the policy under the number that the store gave it."""
+        return TrafficPolicy(self.network, self.name, number, self.spec, self.document)
+
+
+Parsed = ParsedPolicy | ParsedTraffic
+"""What `parse` returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +97,7 @@ KINDS: Mapping[str, Kind[Any]] = MappingProxyType(
     {
         "NetworkPolicy": Kind("networking.k8s.io/v1", True, network_policy.read, ParsedPolicy),
         "ClusterNetworkPolicy": Kind("policy.networking.k8s.io/v1alpha2", False, cluster_policy.read, ParsedPolicy),
+        "TrafficPolicy": Kind("socketplane.io/v1alpha1", True, traffic_policy.read, ParsedTraffic),
     }
 )
 """By the name in `kind`. To add one: its reader, its entry here, and its schema in `schemas`."""

@@ -21,6 +21,7 @@ from socketplane.model.spec import (
     Protocol,
     Rule,
 )
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels, network_labels
 
 Party = Endpoint | Host | IPv4Address
@@ -92,8 +93,8 @@ def has_port(ports: Collection[Port] | None, protocol: Protocol | None, port: in
     return ports is None or any(wanted.includes(protocol, port) for wanted in ports)
 
 
-def subject_of(policy: Policy) -> Members:
-    """Return whom a policy is about, a NetworkPolicy as well as a ClusterNetworkPolicy."""
+def subject_of(policy: Policy | TrafficPolicy) -> Members:
+    """Return whom a policy is about, of whatever kind it is."""
     subject = policy.spec.subject
     return subject if isinstance(subject, Members) else Members(subject)
 

@@ -103,6 +103,8 @@ class Endpoint:
     known: bool = True
     """False while Docker did not tell in time who it is: cut off wherever any policy applies."""
     created: float = 0.0
+    rate: int | None = None
+    """Bits a second that it asks for itself, in both directions."""
 
 
 @dataclass(frozen=True, slots=True)

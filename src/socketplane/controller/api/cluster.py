@@ -37,7 +37,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
         hosts=hosts,
         networks=sum(1 for network in intent.networks.values() if network.name),
         endpoints=len(intent.endpoints),
-        policies=len(intent.policies),
+        policies=len(intent.policies) + len(intent.traffic),
         alarms=_alarms(active, hosts),
     )
 
@@ -70,7 +70,7 @@ async def watch(ctx: Ctx) -> StreamingResponse:
 async def _stream(active: Active, host: str) -> AsyncIterator[bytes]:
     subscription = active.hub.subscribe(host)
     try:
-        yield line_of(active.snapshot())
+        yield line_of(active.snapshot(host))
         while True:
             lines = await subscription.take(PING_SECONDS)
             if not lines and subscription.closed:

@@ -15,10 +15,10 @@ from socketplane.controller.api.context import Ctx
 from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.explain import explain
 from socketplane.controller.plans import policies
+from socketplane.controller.policyrows import Document
 from socketplane.controller.subjects import Subjects
 from socketplane.controller.violations import Names
 from socketplane.model.schemas import any_schema, schema
-from socketplane.model.spec import Policy
 
 router = APIRouter(prefix="/v1", tags=["policies"])
 
@@ -26,8 +26,8 @@ router = APIRouter(prefix="/v1", tags=["policies"])
 @router.get("/policies")
 async def list_policies(ctx: Ctx) -> Items[wire.Policy]:
     """List the policies."""
-    found = sorted(ctx.active.store.committed.policies.values(), key=lambda policy: (policy.network, policy.name))
-    return Items(items=await _shown(ctx.active, found))
+    found = policies.documents(ctx.active.store.committed)
+    return Items(items=await _shown(ctx.active, [found[key] for key in sorted(found)]))
 
 
 @router.get("/policies/history")
@@ -120,7 +120,7 @@ async def get_explanation(
     return explain(ctx.active.store.committed, src, dst, port, protocol)
 
 
-async def _shown(active: Active, found: Sequence[Policy]) -> list[wire.Policy]:
+async def _shown(active: Active, found: Sequence[Document]) -> list[wire.Policy]:
     """Show policies. Counting their subjects takes a thread: there may be ten thousand endpoints."""
     intent = active.store.committed
     networks, endpoints = list(intent.networks.values()), list(intent.endpoints.values())

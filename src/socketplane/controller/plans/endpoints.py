@@ -34,6 +34,7 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
         labels=body.labels,
         known=body.known,
         created=there.created if there else draft.now,
+        rate=body.rate,
     )
     if endpoint != there:
         draft.put(endpoint)

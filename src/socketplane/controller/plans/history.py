@@ -16,6 +16,7 @@ from socketplane.controller.policyrows import Act, Changed, Effect, Revision, cl
 from socketplane.controller.rows import KINDS, Item, Key, same
 from socketplane.errors import Conflict, NotFound, SocketPlaneError
 from socketplane.model.spec import Policy
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.wire import PolicyKind
 
 R = TypeVar("R")
@@ -23,9 +24,16 @@ KEPT = 200
 """Revisions that are kept, at most."""
 KEPT_BYTES = 32 << 20
 """What their former documents take, at most; the latest is kept whatever it takes."""
-RECORDED: Mapping[type[Item], Callable[[Any], PolicyKind]] = {Policy: kind_of}
+RECORDED: Mapping[type[Item], Callable[[Any], PolicyKind]] = {
+    Policy: kind_of,
+    TrafficPolicy: kind_of,
+}
 """What the history is of, and the kind of an item's document. Its key is network and name, its row is JSON."""
-MODELS: Mapping[PolicyKind, type[Item]] = {"NetworkPolicy": Policy, "ClusterNetworkPolicy": Policy}
+MODELS: Mapping[PolicyKind, type[Item]] = {
+    "NetworkPolicy": Policy,
+    "ClusterNetworkPolicy": Policy,
+    "TrafficPolicy": TrafficPolicy,
+}
 CONTROLLER = "controller"
 """Who takes back what nobody confirmed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -9,9 +10,9 @@ from typing import Literal, NamedTuple
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
-from socketplane.controller.policyrows import kind_of
-from socketplane.errors import Exhausted, InvalidInput, NotFound, SocketPlaneError
-from socketplane.model.policy import ParsedPolicy, parse
+from socketplane.controller.policyrows import Document, kind_of
+from socketplane.errors import Exhausted, InvalidInput, NameInUse, NotFound, SocketPlaneError
+from socketplane.model.policy import Parsed, parse
 from socketplane.model.rules import MAX_NUMBER
 from socketplane.model.spec import ClusterSpec, Policy
 
@@ -21,13 +22,13 @@ Key = tuple[str, str]
 class Outcome(NamedTuple):
     """What applying makes of one policy."""
 
-    policy: Policy
+    policy: Document
     change: Literal["created", "configured", "unchanged"]
 
 
-def read(body: wire.PolicyDocuments) -> list[ParsedPolicy]:
+def read(body: wire.PolicyDocuments) -> list[Parsed]:
     """Parse the documents; an error says which document it is about."""
-    parsed: dict[Key, ParsedPolicy] = {}
+    parsed: dict[Key, Parsed] = {}
     for number, document in enumerate(body.documents):
         where = f"documents[{number}]"
         try:
@@ -42,15 +43,25 @@ def read(body: wire.PolicyDocuments) -> list[ParsedPolicy]:
     return list(parsed.values())
 
 
-def outcomes(there: Mapping[Key, Policy], next_number: int, wanted: Sequence[ParsedPolicy]) -> list[Outcome]:
+def documents(intent: Intent) -> Mapping[Key, Document]:
+    """Return what all documents became, by network and name."""
+    return ChainMap({}, intent.policies, intent.traffic)  # type: ignore[arg-type]
+
+
+def outcomes(there: Mapping[Key, Document], next_number: int, wanted: Sequence[Parsed]) -> list[Outcome]:
     """Return what applying makes of each policy. Who is new gets a number that no policy ever had.
 
     Conntrack and logs may still speak of a removed one.
+
+    Raises:
+        NameInUse: a document of another kind has the name.
+        Exhausted: there are no more numbers.
     """
     found: list[Outcome] = []
     for new in wanted:
         old = there.get((new.network, new.name))
         if old is not None:
+            _refuse_other_kind(old, new)
             same = old.document == new.document
             found.append(Outcome(old, "unchanged") if same else Outcome(new.numbered(old.number), "configured"))
             continue
@@ -62,10 +73,17 @@ def outcomes(there: Mapping[Key, Policy], next_number: int, wanted: Sequence[Par
     return found
 
 
-def apply(draft: Draft, wanted: Sequence[ParsedPolicy]) -> list[wire.PolicyApplied]:
+def _refuse_other_kind(old: Document, new: Parsed) -> None:
+    kind = kind_of(new.numbered(old.number))
+    if kind_of(old) != kind:
+        message = f"there is a {kind_of(old)} {old.title} already, so that no {kind} can have its name"
+        raise NameInUse(message, field="metadata.name", remedy="give it another name, or remove that one first")
+
+
+def apply(draft: Draft, wanted: Sequence[Parsed]) -> list[wire.PolicyApplied]:
     """Create or replace policies, all or none."""
     record = draft.intent.cluster
-    found = outcomes(draft.intent.policies, record.next_policy, wanted)
+    found = outcomes(documents(draft.intent), record.next_policy, wanted)
     created = sum(outcome.change == "created" for outcome in found)
     if created:
         draft.put(replace(record, next_policy=record.next_policy + created))
@@ -76,7 +94,7 @@ def apply(draft: Draft, wanted: Sequence[ParsedPolicy]) -> list[wire.PolicyAppli
 
 
 def applied(
-    intent: Intent, policy: Policy, change: Literal["created", "configured", "unchanged", "removed"]
+    intent: Intent, policy: Document, change: Literal["created", "configured", "unchanged", "removed"]
 ) -> wire.PolicyApplied:
     """Say what became of a policy."""
     return wire.PolicyApplied(
@@ -88,13 +106,13 @@ def applied(
     )
 
 
-def find(intent: Intent, network: str, name: str) -> Policy:
+def find(intent: Intent, network: str, name: str) -> Document:
     """Return the policy of a name, on a network or (with an empty one) on none.
 
     Raises:
         NotFound: there is none.
     """
-    policy = intent.policies.get((network, name))
+    policy = documents(intent).get((network, name))
     if policy is None:
         if network:
             raise NotFound(f"no policy {network}/{name}", field="name", remedy="`socketplane policy ls` lists them")
@@ -103,7 +121,7 @@ def find(intent: Intent, network: str, name: str) -> Policy:
     return policy
 
 
-def named(intent: Intent, title: str) -> Policy:
+def named(intent: Intent, title: str) -> Document:
     """Return the policy that NETWORK/NAME, or NAME of one without a network, names.
 
     Raises:
@@ -118,7 +136,7 @@ def counts_together(policy: Policy) -> bool:
     return isinstance(policy.spec, ClusterSpec) or policy.spec.audit
 
 
-def remove(draft: Draft, network: str, name: str) -> Policy:
+def remove(draft: Draft, network: str, name: str) -> Document:
     """Remove a policy."""
     policy = find(draft.intent, network, name)
     draft.remove(policy)

@@ -12,13 +12,14 @@ from typing import Any
 
 from socketplane.errors import NotFound
 from socketplane.model.policy import KINDS as PARSED
-from socketplane.model.schemas import cluster_policy, network_policy, parts, policy_test
+from socketplane.model.schemas import cluster_policy, network_policy, parts, traffic_policy, policy_test
 
 Schema = dict[str, Any]
 
 _SPECS: Mapping[str, tuple[Callable[[], Schema], Schema]] = {
     "NetworkPolicy": (network_policy.spec, {}),
     "ClusterNetworkPolicy": (cluster_policy.spec, cluster_policy.DEFINITIONS),
+    "TrafficPolicy": (traffic_policy.spec, {}),
 }
 """Of each kind the schema of its spec, and definitions that this needs beside the shared ones."""
 KINDS = tuple(_SPECS)

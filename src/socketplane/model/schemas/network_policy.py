@@ -28,14 +28,15 @@ def _rules(peers: str, text: str) -> Schema:
     anyone = "Any of these; absent or []: anyone, from other networks too."
     rule = mapping(
         {
-            peers: array(_peer(), null=True, description=anyone),
-            "ports": array(_port(), null=True, description="Any of these; absent or []: anything, ping included."),
+            peers: array(peer(), null=True, description=anyone),
+            "ports": array(port(), null=True, description="Any of these; absent or []: anything, ping included."),
         }
     )
     return array(rule, high=MAX_RULES, null=True, description=text)
 
 
-def _peer() -> Schema:
+def peer() -> Schema:
+    """Return the schema of one end of a rule."""
     block = mapping(
         {
             "cidr": part("cidr"),
@@ -59,7 +60,8 @@ def _peer() -> Schema:
     )
 
 
-def _port() -> Schema:
+def port() -> Schema:
+    """Return the schema of what a rule says of ports."""
     number = {"anyOf": [part("port"), {"type": "null"}]}
     return mapping(
         {
