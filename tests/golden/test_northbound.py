@@ -88,7 +88,7 @@ def lines(desired: Desired) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("features", [Features(acl_tier=True), Features()])
+@pytest.mark.parametrize("features", [Features(acl_tier=True, incremental=True), Features()])
 def test_policies_of_all_kinds_compile_to_the_golden_files(features: Features) -> None:
     web, data = replace(network(0), labels={"zone": "shop"}), network(1)
     intent: list[Intent] = [host(1), web, data, endpoint(1, web, "h1", {"app": "app"}), endpoint(2, data, "h1")]

@@ -38,7 +38,7 @@ def histories(of: st.SearchStrategy[Intent], least: int) -> st.SearchStrategy[li
 
 
 steps = histories(everything, 0)
-features = st.builds(Features, acl_tier=st.booleans())
+features = st.builds(Features, acl_tier=st.booleans(), incremental=st.booleans())
 History = list[tuple[str, Intent, bool]]
 
 FOREIGN_GROUP, FOREIGN_SWITCH, FOREIGN_PORT, FOREIGN_ACL = (UUID(int=number) for number in range(1, 5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -235,7 +234,9 @@ def test_a_later_difference_wins() -> None:
 
 
 @pytest.mark.parametrize("tier", [True, False])
-def test_features_come_from_the_schema(tier: bool) -> None:
-    columns: dict[str, Any] = {"name": None, **({"tier": None} if tier else {})}
-    schema = SimpleNamespace(tables={"ACL": SimpleNamespace(columns=columns)})
-    assert Features.from_schema(schema) == Features(acl_tier=tier)
+@pytest.mark.parametrize("options", [True, False])
+def test_features_come_from_the_schema(tier: bool, options: bool) -> None:
+    columns = {"ACL": {"name": None, **({"tier": None} if tier else {})}, "DNS": {"options": None} if options else {}}
+    schema = SimpleNamespace(tables={table: SimpleNamespace(columns=of_table) for table, of_table in columns.items()})
+    assert Features.from_schema(schema) == Features(acl_tier=tier, incremental=options)
+    assert Features.from_columns({}) == Features()

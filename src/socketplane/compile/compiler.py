@@ -126,6 +126,8 @@ class Compiler:
             self.index.put_network(network, old)
             return
         self._mark("endpoint", self.index.endpoints_by_network.get(key, ()))
+        for labels in (network_labels(it) for it in (old, network) if it is not None):
+            self._mark("segment", list(self._segments.reaching(labels)))  # for its anchor
         for policy in self.index.policies_on(old):
             self._use(key, policy, None)
         self.index.put_network(network, old)

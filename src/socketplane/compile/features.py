@@ -23,6 +23,11 @@ class Features:
 
     acl_tier: bool = False
     """ACLs have tiers (OVN 23.06 and later); priority bands serve without."""
+    incremental: bool = False
+    """northd takes in a member more or less without computing everything anew (23.09; the schema tells from 24.03 on).
+
+    But not the first and the last of a port group on a switch: anchors spare it those.
+    """
 
     @staticmethod
     def from_schema(schema: _Schema) -> Features:
@@ -32,4 +37,4 @@ class Features:
     @staticmethod
     def from_columns(tables: Mapping[str, Collection[str]]) -> Features:
         """Return what a server with these tables and columns can do."""
-        return Features(acl_tier="tier" in tables.get("ACL", ()))
+        return Features(acl_tier="tier" in tables.get("ACL", ()), incremental="options" in tables.get("DNS", ()))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from socketplane.compile.lookup import Labelled, take
-from socketplane.compile.segment import PolicyKey, SegmentKey
+from socketplane.compile.segment import PolicyKey, Scope, SegmentKey
 from socketplane.model.spec import Labels, Policy, Selector
 from socketplane.model.types import Endpoint, Host, Network, effective_labels, network_labels
 
@@ -83,6 +83,12 @@ class Index:
         """Return the networks that a selector selects."""
         return self._networks_by_label.selected(selector)
 
+    def networks_of(self, scope: Scope) -> list[UUID]:
+        """Return the networks of a segment's scope that are there."""
+        if isinstance(scope, Selector):
+            return self.networks_selected(scope)
+        return [scope] if scope in self.networks else []
+
     def labels_of(self, endpoint: Endpoint) -> Labels:
         """Return the effective labels of an endpoint that is there."""
         return self._endpoints_by_label[endpoint.network].labels(endpoint.id)
@@ -90,8 +96,7 @@ class Index:
     def members(self, segment: SegmentKey) -> Iterable[str]:
         """Return the endpoints that a segment selects, those that are unknown too."""
         scope, selector = segment
-        networks = self.networks_selected(scope) if isinstance(scope, Selector) else [scope]
-        for network in networks:
+        for network in self.networks_of(scope):
             if (labelled := self._endpoints_by_label.get(network)) is not None:
                 yield from labelled.selected(selector)
 

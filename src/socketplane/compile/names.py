@@ -45,6 +45,11 @@ def host_port(host: str) -> str:
     return f"sp0-{host}"
 
 
+def anchor_port(network: UUID) -> str:
+    """Name of the port that stands on a network in all groups that endpoints of the network may be in."""
+    return f"sp-anchor-{network}"
+
+
 def network_group(network: UUID) -> str:
     """Name of the port group of all endpoints of a network."""
     return f"sp_n_{network.hex}"

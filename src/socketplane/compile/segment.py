@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from uuid import UUID
 
 from socketplane.compile import names
-from socketplane.compile.lookup import Selecting, alternatives, traits_of
+from socketplane.compile.lookup import Selecting, alternatives, take, traits_of
 from socketplane.compile.rows import identity
 from socketplane.model.spec import Direction, Labels, Members, Policy, PolicySpec, Selector
 
@@ -84,6 +85,7 @@ class Segments:
         self._segments: dict[SegmentKey, Segment] = {}
         self._of_network: dict[UUID, Selecting[Segment]] = {}
         self._of_all: Selecting[Segment] = Selecting()
+        self._by_scope: dict[Selector, set[SegmentKey]] = {}
 
     def __getitem__(self, key: SegmentKey) -> Segment:
         return self._segments[key]
@@ -98,6 +100,7 @@ class Segments:
         segment = Segment(scope, selector, identity(self._cluster, "Port_Group", names.segment_group(scope, selector)))
         self._segments[key] = segment
         if isinstance(scope, Selector):
+            self._by_scope.setdefault(scope, set()).add(key)
             self._of_all.add(segment, (*alternatives("endpoint", selector), *alternatives("network", scope)))
         elif segment.own_group:
             self._of_network.setdefault(scope, Selecting()).add(segment, alternatives("endpoint", selector))
@@ -107,12 +110,19 @@ class Segments:
         """Forget a segment."""
         del self._segments[segment.key]
         if isinstance(segment.scope, Selector):
+            take(self._by_scope, segment.scope, segment.key)
             self._of_all.discard(segment)
         elif segment.own_group:
             kept = self._of_network[segment.scope]
             kept.discard(segment)
             if not kept:
                 del self._of_network[segment.scope]
+
+    def reaching(self, of_network: Labels) -> Iterator[SegmentKey]:
+        """Yield the segments that span a network with these labels, and maybe others."""
+        for scope, keys in self._by_scope.items():
+            if scope.matches(of_network):
+                yield from keys
 
     def matching(self, network: UUID, of_network: Labels, labels: Labels) -> list[Segment]:
         """Return the segments with a group of their own that select an endpoint with these labels on a network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from socketplane.compile import acl, names
+from socketplane.compile.anchor import compile_anchor
 from socketplane.compile.match import subject
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, identity
@@ -26,6 +27,7 @@ def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) 
         )
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
+    compile_anchor(output, network)
     _defaults(output, network, notes)
     _unknown(output, network, notes, unknown_cut_off=unknown_cut_off)
 

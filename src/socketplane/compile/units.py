@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from socketplane.compile import names
+from socketplane.compile.anchor import anchor
 from socketplane.compile.audit import Audit
 from socketplane.compile.features import Features
 from socketplane.compile.hosts import compile_host
@@ -93,6 +94,7 @@ def _segment(output: Output, context: Context, segment: Segment) -> None:
         notes = {"networks": str(scope) or "all"} if isinstance(scope, Selector) else {}
         notes["selector"] = str(segment.selector) or "all"
         output.row("Port_Group", segment.name, {"name": segment.name}, notes)
+        anchor(output, segment.group, context.index.networks_of(scope))
     compile_isolation(output, segment)
     if isinstance(scope, UUID) and (network := context.index.networks.get(scope)) is not None:
         context.audit.compile(output, segment, network, context.cluster)
