@@ -14,7 +14,8 @@ from socketplane.agent.main import Gate
 from socketplane.agent.plugin import Plugin
 from socketplane.agent.state import State
 from socketplane.config import Paths
-from socketplane.errors import Unavailable
+from socketplane.errors import NotFound, Unavailable, Unsupported
+from socketplane.model.traffic import NO_LIMITS, Limits
 from socketplane.transport.client import ControllerClient
 from socketplane.transport.server import serve
 from support import controller as controllers
@@ -22,7 +23,7 @@ from support import controller_keys
 from support.engine import Engine
 from support.ovsdb_server import free_port
 
-FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3)
+FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3, limits=0.2)
 
 
 class Ports:
@@ -33,6 +34,8 @@ class Ports:
 
     def __init__(self) -> None:
         self.attached: dict[str, str] = {}
+        self.limits: dict[str, Limits] = {}
+        self.unshapeable = ""
         self.broken = ""
         self.tries = 0
         self.not_installed = False
@@ -55,6 +58,20 @@ class Ports:
         await self.detaching.wait()
         for known in [known for known in self.attached if known.startswith(endpoint_id)]:
             del self.attached[known]
+            self.limits.pop(known, None)
+
+    async def shape(self, endpoint_id, limits):
+        if self.unshapeable:
+            raise Unsupported(self.unshapeable)
+        if endpoint_id not in self.attached:
+            raise NotFound(endpoint_id)
+        before = self.limits.pop(endpoint_id, NO_LIMITS)
+        if limits:
+            self.limits[endpoint_id] = limits
+        return before != limits
+
+    def shaped(self):
+        return frozenset(self.limits)
 
     async def installed(self, endpoint_id, timeout):
         if self.not_installed:

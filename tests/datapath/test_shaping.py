@@ -13,9 +13,9 @@ from traffic import connected, ping, speed
 from socketplane.agent import shaping_links
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.netlink import Netlink
-from socketplane.agent.shaping_links import Rate, Shape
 from socketplane.agent.switch import Switch
 from socketplane.errors import Conflict, NotFound
+from socketplane.model.traffic import Limit, Limits
 
 TEN = 10_000_000
 BUCKET = ("rate", "1gbit", "burst", "1mb", "limit", "1mb")
@@ -51,7 +51,7 @@ def zone(machine: Machine, container: Container) -> str:
 
 async def test_limits_hold_in_both_directions(datapath: Datapath, pair: tuple[Container, Container]) -> None:
     one, two = pair
-    assert await datapath.shape(one.id, Shape(egress=Rate(TEN), ingress=Rate(2 * TEN)))
+    assert await datapath.shape(one.id, Limits(egress=Limit(TEN), ingress=Limit(2 * TEN)))
     assert datapath.shaped() == {one.id}
     out = speed(one.namespace, two.namespace, two.address)
     into = speed(two.namespace, one.namespace, one.address)
@@ -64,12 +64,12 @@ async def test_the_same_again_changes_nothing_and_a_new_rate_only_the_rate(
     machine: Machine, datapath: Datapath, pair: tuple[Container, Container]
 ) -> None:
     one, _ = pair
-    shape = Shape(egress=Rate(TEN, 50_000))
-    assert await datapath.shape(one.id, shape)
+    limits = Limits(egress=Limit(TEN, 50_000))
+    assert await datapath.shape(one.id, limits)
     await datapath.installed(one.id, 5)
     port = machine.vsctl("get", "interface", f"sw{one.id[:12]}", "_uuid")
-    assert not await datapath.shape(one.id, shape)
-    assert await datapath.shape(one.id, Shape(egress=Rate(2 * TEN, 50_000)))
+    assert not await datapath.shape(one.id, limits)
+    assert await datapath.shape(one.id, Limits(egress=Limit(2 * TEN, 50_000)))
     assert machine.vsctl("get", "interface", f"sw{one.id[:12]}", "_uuid") == port
     found = machine.run("tc", "qdisc", "show", "dev", f"sl{one.id[:12]}", "root")
     assert "tbf 5350: root" in found
@@ -83,11 +83,11 @@ async def test_limits_come_and_go_under_an_open_connection(
     before = zone(machine, one)
     with connected(two.namespace, one.namespace, one.address) as open_before:
         for _ in range(3):
-            await datapath.shape(one.id, Shape(egress=Rate(50 * TEN), ingress=Rate(50 * TEN)))
+            await datapath.shape(one.id, Limits(egress=Limit(50 * TEN), ingress=Limit(50 * TEN)))
             await datapath.installed(one.id, 5)
             assert (links(machine, one), ports(machine, one)) == ({"sp", "sl", "sw"}, {"sw"})
             open_before.exchange(50_000)
-            assert await datapath.shape(one.id, Shape())
+            assert await datapath.shape(one.id, Limits())
             await datapath.installed(one.id, 5)
             assert (links(machine, one), ports(machine, one)) == ({"sp"}, {"sp"})
             open_before.exchange(50_000)
@@ -104,7 +104,7 @@ async def test_what_waits_for_one_container_is_nobody_elses_loss(
     """Open vSwitch sends for all its ports from one socket; of what waits in a bucket it must not be the owner."""
     sender, *limited, bystander = [await start(address=f"10.192.0.{10 + number}") for number in range(5)]
     for container in limited:
-        await datapath.shape(container.id, Shape(ingress=Rate(TEN)))
+        await datapath.shape(container.id, Limits(ingress=Limit(TEN)))
         await datapath.installed(container.id, 5)
     floods = [sender.namespace.popen("python3", "-c", FLOOD, container.address) for container in limited]
     try:
@@ -144,24 +144,24 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
 )
 async def test_repairs(machine: Machine, datapath: Datapath, pair: tuple[Container, Container], damage: str) -> None:
     one, two = pair
-    shape = Shape(egress=Rate(TEN), ingress=Rate(TEN))
-    await datapath.shape(one.id, shape)
+    limits = Limits(egress=Limit(TEN), ingress=Limit(TEN))
+    await datapath.shape(one.id, limits)
     await datapath.installed(one.id, 5)
     names = {end: f"{end}{one.id[:12]}" for end in ("sp", "sl", "sw")}
     machine.run("sh", "-c", damage.format(**names, id=one.id, db=f"unix:{machine.paths.ovs_socket}"))
-    await datapath.shape(one.id, shape)
+    await datapath.shape(one.id, limits)
     await datapath.installed(one.id, 5)
     assert ports(machine, one) == {"sw"}
     eventually(lambda: ping(two.namespace, one.address), "the container answers")
     assert sent(machine, one) > 0
-    assert not await datapath.shape(one.id, shape)
+    assert not await datapath.shape(one.id, limits)
 
 
 async def test_an_agent_that_was_restarted_knows_and_removes_them(
     machine: Machine, switch: Switch, netlink: Netlink, datapath: Datapath, pair: tuple[Container, Container]
 ) -> None:
     one, two = pair
-    await datapath.shape(one.id, Shape(egress=Rate(TEN)))
+    await datapath.shape(one.id, Limits(egress=Limit(TEN)))
     async with Datapath(switch, netlink, UPLINK) as again:
         assert again.shaped() == {one.id}
         assert again.ports() == {one.id, two.id}
@@ -173,9 +173,9 @@ async def test_an_agent_that_was_restarted_knows_and_removes_them(
 
 async def test_nothing_is_done_for_an_endpoint_that_is_gone(machine: Machine, datapath: Datapath) -> None:
     with pytest.raises(NotFound, match="no interface"):
-        await datapath.shape("f" * 64, Shape(egress=Rate(TEN)))
+        await datapath.shape("f" * 64, Limits(egress=Limit(TEN)))
     assert "swffff" not in machine.run("ip", "link")
-    assert not await datapath.shape("f" * 64, Shape())
+    assert not await datapath.shape("f" * 64, Limits())
     await datapath.detach("f" * 64)
 
 
@@ -189,9 +189,9 @@ async def strangers(machine: Machine, pair: tuple[Container, Container]) -> Asyn
 
 async def test_a_strangers_link_stays(machine: Machine, datapath: Datapath, strangers: Container) -> None:
     with pytest.raises(Conflict, match=r"a link sw.* exists"):
-        await datapath.shape(strangers.id, Shape(egress=Rate(TEN)))
+        await datapath.shape(strangers.id, Limits(egress=Limit(TEN)))
     assert ports(machine, strangers) == {"sp"}
-    await datapath.shape(strangers.id, Shape())
+    await datapath.shape(strangers.id, Limits())
     assert "sw" in links(machine, strangers)
 
 
@@ -202,7 +202,7 @@ async def test_a_strangers_queueing_discipline_stays(
     host = f"sp{one.id[:12]}"
     machine.run("tc", "qdisc", "add", "dev", host, "root", "handle", "7:", "tbf", *BUCKET)
     with pytest.raises(Conflict, match="did not make"):
-        await datapath.shape(one.id, Shape(ingress=Rate(TEN)))
+        await datapath.shape(one.id, Limits(ingress=Limit(TEN)))
     assert "tbf 7:" in machine.run("tc", "qdisc", "show", "dev", host, "root")
 
 

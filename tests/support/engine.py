@@ -51,6 +51,7 @@ class Box:
     restart: str = "no"
     running: bool = False
     error: str = ""
+    driver_opts: dict[str, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held_for_start: bool = False
@@ -305,6 +306,7 @@ class Engine:
             common = {"NetworkID": net.id, "EndpointID": place.endpoint}
             interface = {"Address": address, "AddressIPv6": "", "MacAddress": box.mac}
             options = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": []}
+            options |= box.driver_opts
             try:
                 answer = await self.plugin.call(
                     "NetworkDriver.CreateEndpoint", {**common, "Interface": interface, "Options": options}
@@ -497,7 +499,12 @@ class Engine:
         async with box.lock:
             state = {"Running": box.running, "Status": "running" if box.running else "exited", "Error": box.error}
             policy = {"RestartPolicy": {"Name": box.restart}}
-            return web.json_response({"Id": box.id, "Name": f"/{box.name}", "State": state, "HostConfig": policy})
+            networks = {
+                self.networks[net].name: {**self._place(self.networks[net], place), "DriverOpts": box.driver_opts or None}
+                for net, place in box.places.items()
+            }
+            told = {"Id": box.id, "Name": f"/{box.name}", "State": state, "HostConfig": policy}
+            return web.json_response({**told, "NetworkSettings": {"Networks": networks}})
 
     async def _start(self, request: web.Request) -> web.Response:
         await self._served(request)

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 
 import structlog
 
-from socketplane.agent import driver, ipam, networks, outbox, reconcile, report
+from socketplane.agent import driver, ipam, networks, outbox, reconcile, report, shaping
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
@@ -45,6 +45,7 @@ class Timing:
     report: float = report.INTERVAL
     install: float = driver.INSTALL_TIMEOUT
     settling: float = networks.SETTLING
+    limits: float = shaping.INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Agent:
             interval=timing.interval,
             settling=timing.settling,
         )
+        self.shaper = shaping.Shaper(around.plumbing, self.link, self.locks, interval=timing.limits)
         self.driver = driver.NetworkDriver(
             self.state,
             self.link,
@@ -102,6 +104,7 @@ class Agent:
             clock=around.wall,
             monotonic=around.clock,
             install_timeout=timing.install,
+            shaped=self.shaper.join,
         )
         self.ipam = ipam.IpamDriver(self.state, self.link, self.outbox, clock=around.wall)
         self.reconciler = reconcile.Reconciler(
@@ -130,6 +133,7 @@ class Agent:
             alarms=lambda: [
                 *log.alarms,
                 *self.reconciler.alarms,
+                *self.shaper.alarms,
                 *around.alarms(),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
@@ -178,6 +182,7 @@ class Agent:
                 "denials": self.denials.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
+                "limits": self.shaper.run,
                 **({"userspace": self.userspace.run} if self.userspace else {}),
                 **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),
             }.items():

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from uuid import UUID
 
 from socketplane import wire
+from socketplane.agent.asked import NOTHING, Asked
 from socketplane.agent.inventory import Container
 
 GRACE = 60.0
@@ -28,6 +29,9 @@ class Attached:
     address: IPv4Address
     mac: str
     container: Container
+    """With the labels that it has on this network."""
+    asked: Asked = NOTHING
+    """What its user asked for; the labels are in the container's."""
 
     def put(self) -> wire.EndpointBulkPut:
         """Return what the controller should have of it."""
@@ -39,6 +43,7 @@ class Attached:
             container=self.container.id,
             name=self.container.name,
             labels=dict(self.container.labels),
+            rate=self.asked.rate,
         )
 
 
@@ -101,15 +106,17 @@ def compare(seen: Seen) -> Findings:
 
 
 def _differs(entry: Attached, endpoints: Mapping[str, wire.Endpoint]) -> bool:
-    """Return whether the controller lacks the endpoint, or does not know who it is, or by which name."""
+    """Return whether the controller lacks the endpoint, or does not know well who it is and what it asks for."""
     told = endpoints.get(entry.endpoint)
     if told is None:
         return True
-    return (not told.known, told.name, told.container, dict(told.labels)) != (
-        False,
-        entry.container.name,
-        entry.container.id,
-        dict(entry.container.labels),
+    container = entry.container
+    return (told.known, told.name, told.container, dict(told.labels), told.rate) != (
+        True,
+        container.name,
+        container.id,
+        dict(container.labels),
+        entry.asked.rate,
     )
 
 

@@ -15,10 +15,11 @@ from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
 from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import SwitchPort
-from socketplane.agent.shaping_links import Shape, switch_end
+from socketplane.agent.shaping_links import switch_end
 from socketplane.agent.shaping_ports import Detours
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
+from socketplane.model.traffic import Limits
 
 TUNNEL_OVERHEAD = 58
 """Geneve over IPv4 with OVN's option: what an underlay packet has besides the container's."""
@@ -96,11 +97,11 @@ class Datapath:
         """Return once ovn-controller and ovs-vswitchd serve the port. See `Plumbing.installed`."""
         await self._switch.installed(self._detours.port(endpoint_id), timeout)
 
-    async def shape(self, endpoint_id: str, shape: Shape) -> bool:
+    async def shape(self, endpoint_id: str, limits: Limits) -> bool:
         """Hold the endpoint to its limits. See `Plumbing.shape`."""
         async with self._locks.hold(endpoint_id[:12]):
             await self._switch.replica()
-            return await (self._detours.take(endpoint_id, shape) if shape else self._detours.leave(endpoint_id))
+            return await (self._detours.take(endpoint_id, limits) if limits else self._detours.leave(endpoint_id))
 
     def shaped(self) -> frozenset[str]:
         """Return the ids of endpoints that have limits on this host now. See `Plumbing.shaped`."""

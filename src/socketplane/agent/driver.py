@@ -13,6 +13,7 @@ import structlog
 from socketplane import wire
 from socketplane.agent import protocol
 from socketplane.agent.adoption import Adoption
+from socketplane.agent.asked import NOTHING, Asked, asked
 from socketplane.agent.attachments import Attachments
 from socketplane.agent.identity import Identifier, Identity
 from socketplane.agent.link import Link
@@ -64,6 +65,7 @@ class NetworkDriver:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         install_timeout: float = INSTALL_TIMEOUT,
+        shaped: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._state = state
         self._link = link
@@ -74,6 +76,7 @@ class NetworkDriver:
         self._locks = locks
         self._networks_changed = networks_changed
         self._confine = confine
+        self._shaped = shaped
         self._clock = clock
         self._monotonic = monotonic
         self._install_timeout = install_timeout
@@ -140,16 +143,19 @@ class NetworkDriver:
         given = request.interface.mac.lower()
         if given and (not _MAC.fullmatch(given) or not given.strip("0:")):
             raise InvalidInput(f"{given!r} is not a MAC address of one interface", field="--mac-address")
+        wanted = asked(request.options)
         async with self._locks.hold(request.endpoint):
             network = await self._adoption.known(request.network)
             if address.ip not in network.subnet:
                 raise InvalidInput(f"{address.ip} is outside {network.subnet}", field="Interface.Address")
-            record = _endpoint(request.endpoint, network, address, given or mac_of(address.ip))
+            record = _endpoint(request.endpoint, network, address, given or mac_of(address.ip), wanted)
             self._attachments.begin(record)
             held = self._state.endpoints.get(record.id)
             if held is None or not held.put:
                 self._state.endpoints[record.id] = record
                 self._state.changed()
+            if wanted != NOTHING:
+                await self._state.save()  # Docker tells it this once
         return {"Interface": {} if given else {"MacAddress": record.mac}}
 
     async def join(self, request: protocol.EndpointRequest) -> dict[str, Any]:
@@ -160,7 +166,8 @@ class NetworkDriver:
             if network.internal and self._confine:
                 await self._confine(network)  # no way out before there is a way in
             identity = await self._identifier.of(request.network, request.endpoint)
-            record = self._state.endpoints.get(request.endpoint) or _recovered(request.endpoint, network, identity)
+            known = self._state.endpoints.get(request.endpoint)
+            record = known or _recovered(request.endpoint, network, identity, asked(request.options))
             self._state.endpoints[record.id] = record
             self._state.mark_put(record.id)
             if not identity.known:
@@ -169,6 +176,8 @@ class NetworkDriver:
             await self._tell(record, identity)
             written = self._monotonic()
             container_end = await self._attachments.container_end(record)
+            if self._shaped:
+                await self._shaped(record.id)
             await self._installed(record.id)
         steps = {"named": named - began, "written": written - named, "installed": self._monotonic() - written}
         _log.info(
@@ -208,7 +217,7 @@ class NetworkDriver:
 
     async def _tell(self, record: EndpointRecord, identity: Identity) -> None:
         try:
-            await self._link.call("PUT", f"/v1/endpoints/{record.id}", put_of(record, identity))
+            await self._link.put_endpoint(record.id, put_of(record, identity))
         except Unavailable:
             raise
         except SocketPlaneError:
@@ -244,17 +253,21 @@ def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
         mac=record.mac,
         container=identity.container,
         name=identity.name,
-        labels=dict(identity.labels),
+        labels=record.asked.over(identity.labels),
         known=identity.known,
+        rate=record.rate,
     )
 
 
-def _endpoint(endpoint: str, network: NetworkRecord, address: IPv4Interface, mac: str) -> EndpointRecord:
-    return EndpointRecord(endpoint, network.docker, network.id, address.ip, address.network.prefixlen, mac)
+def _endpoint(endpoint: str, network: NetworkRecord, address: IPv4Interface, mac: str, wanted: Asked) -> EndpointRecord:
+    prefix = address.network.prefixlen
+    return EndpointRecord(
+        endpoint, network.docker, network.id, address.ip, prefix, mac, rate=wanted.rate, labels=wanted.labels
+    )
 
 
-def _recovered(endpoint: str, network: NetworkRecord, identity: Identity) -> EndpointRecord:
+def _recovered(endpoint: str, network: NetworkRecord, identity: Identity, wanted: Asked) -> EndpointRecord:
     """Return an endpoint that we forgot, between its creation and now, as Docker holds it."""
     if identity.address is None:
         raise Unavailable("this endpoint is not known here", remedy="start the container again")
-    return _endpoint(endpoint, network, identity.address, identity.mac.lower() or mac_of(identity.address.ip))
+    return _endpoint(endpoint, network, identity.address, identity.mac.lower() or mac_of(identity.address.ip), wanted)

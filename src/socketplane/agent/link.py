@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 from uuid import UUID
@@ -95,12 +95,16 @@ class Link:
         self._listeners: list[Callable[[], None]] = []
         self._rules_listeners: list[Callable[[], None]] = []
         self._interruption_listeners: list[Callable[[Sequence[wire.Interruption]], None]] = []
+        self._limits_listeners: list[Callable[[Collection[str]], None]] = []
+        self._snapshots = 0
         self.host = host
         """This host's name in the cluster."""
         self.networks: dict[UUID, wire.Network] = {}
         self.hosts: dict[str, wire.Host] = {}
         self.rules: wire.Rules | None = None
         """What decides about connections, as the controller told it last."""
+        self.limits: dict[str, wire.Limits] = {}
+        """Limits of this host's endpoints, as the controller told them last; none where it lifted them."""
         self._deleted: dict[UUID, None] = {}
         self.synced = False
         """Whether `networks` came from a controller at all."""
@@ -121,6 +125,10 @@ class Link:
     def on_interruptions(self, listener: Callable[[Sequence[wire.Interruption]], None]) -> None:
         """Have `listener` called with the streams that this host is told to interrupt."""
         self._interruption_listeners.append(listener)
+
+    def on_limits(self, listener: Callable[[Collection[str]], None]) -> None:
+        """Have `listener` called with the endpoints whose limits changed; with none when all may have."""
+        self._limits_listeners.append(listener)
 
     async def call(
         self,
@@ -181,6 +189,13 @@ class Link:
         """Hold an address."""
         return wire.Lease.model_validate(await self.call("POST", f"/v1/networks/{network}/leases", lease))
 
+    async def put_endpoint(self, endpoint: str, body: wire.EndpointPut) -> None:
+        """Tell of an endpoint, and learn its limits."""
+        before = self._snapshots, self.limits.get(endpoint)
+        told = wire.Endpoint.model_validate(await self.call("PUT", f"/v1/endpoints/{endpoint}", body))
+        if before == (self._snapshots, self.limits.get(endpoint)):  # else the stream of changes said what is newer
+            self.limits.update({endpoint: told.limits} if told.limits else {})
+
     async def delete_network(self, network: UUID) -> None:
         """Delete a network; one that is gone already is deleted. InUse: endpoints stand somewhere."""
         with suppress(NotFound):
@@ -208,15 +223,19 @@ class Link:
                     hear(change.interruptions or [])
                 continue
             self._apply(change)
-            for listener in self._listeners:
-                listener()
+            if change.kind != "limits":
+                for listener in self._listeners:
+                    listener()
 
     def _apply(self, change: wire.Change) -> None:
         if change.rules is not None:
             self.rules = change.rules
             for listener in self._rules_listeners:
                 listener()
+        if change.limits is not None:
+            self._take_limits(change.limits, whole=change.type == "snapshot")
         if change.type == "snapshot":
+            self._snapshots += 1
             self.networks = {}
             for network in change.networks or []:
                 self.know(network)
@@ -230,6 +249,11 @@ class Link:
             self.forget(UUID(change.id))
         elif change.type == "delete":
             self.hosts.pop(change.id, None)
+
+    def _take_limits(self, limits: Mapping[str, wire.Limits], *, whole: bool) -> None:
+        self.limits = {**({} if whole else self.limits), **limits}
+        for listener in self._limits_listeners:
+            listener([] if whole else list(limits))
 
     def _limit(self, timeout: float, patience: float) -> float:
         """Bound one attempt: a controller that accepts and says nothing must not use up more than our patience."""

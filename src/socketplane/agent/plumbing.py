@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from socketplane.agent.shaping_links import Shape
+from socketplane.model.traffic import Limits
 
 Kind = Literal["kernel", "userspace"]
 """Which of Open vSwitch's datapaths forwards packets."""
@@ -36,8 +36,8 @@ class Plumbing(Protocol):
         Unavailable after `timeout` seconds, with what is missing in its message.
         """
 
-    async def shape(self, endpoint_id: str, shape: Shape) -> bool:
-        """Hold the endpoint to its limits (an empty shape lifts all); return whether that changed anything.
+    async def shape(self, endpoint_id: str, limits: Limits) -> bool:
+        """Hold the endpoint to its limits (empty ones lift all); return whether that changed anything.
 
         Connections go on, but for a few packets where limits come or go. NotFound: it has no port here.
         """

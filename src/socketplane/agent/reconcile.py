@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
 import structlog
 
 from socketplane import wire
+from socketplane.agent.asked import Asked, asked
 from socketplane.agent.compare import Ages, Attached, Findings, Seen, compare
 from socketplane.agent.docker import Docker
 from socketplane.agent.inventory import Event, Inventory, container_of
@@ -102,7 +104,7 @@ class Reconciler:
     async def reconcile(self) -> None:
         """Compare once, and do what is due."""
         listed = await self._docker.containers()
-        seen = await self._look(self._attached(listed))
+        seen = await self._look(await self._attached(listed))
         findings = compare(seen)
         due = self._ages.ripe(findings, self._clock())
         self.alarms = [_unplugged(entry) for entry in findings.unplugged]
@@ -113,7 +115,7 @@ class Reconciler:
         if not self._link.down:
             self._standing.set()
 
-    def _attached(self, listed: list[dict[str, Any]]) -> dict[str, Attached]:
+    async def _attached(self, listed: list[dict[str, Any]]) -> dict[str, Attached]:
         """Return the endpoints on our networks that Docker's containers hold.
 
         Of one that ended while dockerd was down, Docker still describes the endpoints that it had.
@@ -129,8 +131,24 @@ class Reconciler:
                 address = IPv4Address(place["IPAddress"])
                 mac = str(place.get("MacAddress") or "").lower() or mac_of(address)
                 endpoint = str(place["EndpointID"])
-                found[endpoint] = Attached(endpoint, record.id, address, mac, container_of(entry))
+                container = container_of(entry)
+                wanted = await self._asked(endpoint, container.id)
+                if wanted is not None:
+                    container = replace(container, labels=wanted.over(container.labels))
+                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted)
         return found
+
+    async def _asked(self, endpoint: str, container: str) -> Asked | None:
+        """Return what a container's user asked for; None where it is gone. Whoever is remembered isn't inspected."""
+        record = self._state.endpoints.get(endpoint)
+        if record is not None:
+            return record.asked
+        try:
+            places = (await self._docker.inspect(container))["NetworkSettings"]["Networks"].values()
+        except NotFound:
+            return None
+        options = next((place.get("DriverOpts") for place in places if place.get("EndpointID") == endpoint), None)
+        return asked(options or {})
 
     async def _look(self, docker: dict[str, Attached]) -> Seen:
         endpoints: dict[str, wire.Endpoint] | None = None
@@ -232,7 +250,15 @@ class Reconciler:
         network = self._state.by_network(entry.network)
         if record is None and network is not None:
             self._state.endpoints[entry.endpoint] = EndpointRecord(
-                entry.endpoint, network.docker, network.id, entry.address, network.subnet.prefixlen, entry.mac, put=True
+                entry.endpoint,
+                network.docker,
+                network.id,
+                entry.address,
+                network.subnet.prefixlen,
+                entry.mac,
+                put=True,
+                rate=entry.asked.rate,
+                labels=entry.asked.labels,
             )
             self._state.changed()
         self._state.mark_put(entry.endpoint)

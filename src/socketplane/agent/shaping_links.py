@@ -15,38 +15,21 @@ from __future__ import annotations
 import errno
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from socketplane.agent import tc
 from socketplane.agent.netlink import Link, find_link, ignoring, kind_of
 from socketplane.agent.veth import GROUP, host_end
-from socketplane.errors import Conflict, NotFound
+from socketplane.errors import Conflict, NotFound, Unsupported
+from socketplane.model.traffic import Limits
 
 _OWNER = "socketplane limits "
 _SWITCH_END = re.compile(r"^sw([0-9a-f]{12})$")
 _UP, _NOARP = 0x1, 0x80
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Bits a second, and bytes that may pass above it after a pause (None: what holds the rate best)."""
-
-    bits: int
-    burst: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What an endpoint may send (`egress`) and get (`ingress`); None where it is not limited."""
-
-    egress: Rate | None = None
-    ingress: Rate | None = None
-
-    def __bool__(self) -> bool:
-        return self.egress is not None or self.ingress is not None
+_MODULES = "sch_tbf sch_ingress cls_u32 act_mirred"
 
 
 def switch_end(endpoint_id: str) -> str:
@@ -59,27 +42,33 @@ def limiter_end(endpoint_id: str) -> str:
     return f"sl{endpoint_id[:12]}"
 
 
-def ensure(ipr: IPRoute, endpoint_id: str, shape: Shape) -> bool:
+def ensure(ipr: IPRoute, endpoint_id: str, limits: Limits) -> bool:
     """Make the detour, or set right what is wrong with it; return whether there was something to do.
 
-    NotFound: the endpoint has no veth here. Conflict: a link, or its queueing discipline, is not ours.
+    NotFound: the endpoint has no veth here. Conflict: a link, or its queueing discipline, is not ours. Unsupported: the
+    kernel can't do it.
     """
     host = find_link(ipr, ifname=host_end(endpoint_id))
-    changed = None if host is None else ignoring(errno.ENODEV, function=lambda: _ensure(ipr, endpoint_id, host, shape))
+    try:
+        changed = None if host is None else ignoring(errno.ENODEV, function=lambda: _ensure(ipr, endpoint_id, host, limits))
+    except NetlinkError as error:
+        if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
+            raise Unsupported("this kernel lacks what limits are made of", remedy=f"`modprobe -a {_MODULES}`") from None
+        raise
     if changed is None:
         raise NotFound(f"endpoint {endpoint_id[:12]} has no interface on this host")
     return changed
 
 
-def _ensure(ipr: IPRoute, endpoint_id: str, host: Link, shape: Shape) -> bool:
+def _ensure(ipr: IPRoute, endpoint_id: str, host: Link, limits: Limits) -> bool:
     mtu = int(host.get("mtu"))
     limiter, made = _pair(ipr, endpoint_id, mtu)
     changed = [made]
-    for index, rate in ((limiter["index"], shape.egress), (host["index"], shape.ingress)):
-        if rate is None:
+    for index, limit in ((limiter["index"], limits.egress), (host["index"], limits.ingress)):
+        if limit is None:
             changed.append(tc.drop_bucket(ipr, index))
         else:
-            changed.append(tc.put_bucket(ipr, index, tc.Bucket.of(rate.bits, rate.burst, mtu)))
+            changed.append(tc.put_bucket(ipr, index, tc.Bucket.of(limit.rate, limit.burst, mtu)))
     # Copies towards the container: what Open vSwitch's userspace datapath sends comes from one socket for all ports, and
     # what waited for this container would use up its buffer. Then nobody would get anything.
     changed.append(tc.send_on(ipr, limiter["index"], host["index"], copies=True))

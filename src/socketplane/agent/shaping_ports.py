@@ -7,10 +7,11 @@ from functools import partial
 from socketplane.agent import shaping_links as links
 from socketplane.agent.netlink import Netlink, find_link
 from socketplane.agent.rows import SwitchPort
-from socketplane.agent.shaping_links import Shape, switch_end
+from socketplane.agent.shaping_links import switch_end
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import host_end
 from socketplane.errors import NotFound
+from socketplane.model.traffic import Limits
 
 _KEYS = ("iface-id", "iface-id-ver", "attached-mac")
 """What goes along in `external_ids` when a port moves; the rest is OVN's to say anew."""
@@ -40,7 +41,7 @@ class Detours:
         taken = self._switch.interface(switch_end(endpoint_id)) is not None
         return switch_end(endpoint_id) if taken else host_end(endpoint_id)
 
-    async def take(self, endpoint_id: str, shape: Shape) -> bool:
+    async def take(self, endpoint_id: str, limits: Limits) -> bool:
         """Have all of the endpoint's packets pass its limits; return whether there was something to do.
 
         NotFound: the endpoint has no port here.
@@ -48,9 +49,10 @@ class Detours:
         end = switch_end(endpoint_id)
         if self._switch.interface(end) is not None and not await self._netlink.call(partial(find_link, ifname=end)):
             await self._move(end, host_end(endpoint_id))  # somebody took the pair away: its port is dead
+        self._forget(endpoint_id)  # of an unfinished one less than its whole id is known
         self._known.add(endpoint_id)
         try:
-            changed = await self._netlink.call(partial(links.ensure, endpoint_id=endpoint_id, shape=shape))
+            changed = await self._netlink.call(partial(links.ensure, endpoint_id=endpoint_id, limits=limits))
         except NotFound:
             self._known.discard(endpoint_id)
             raise
@@ -69,6 +71,9 @@ class Detours:
     async def remove(self, endpoint_id: str) -> None:
         """Remove the detour's links, whatever becomes of the port."""
         await self._netlink.call(partial(links.remove, endpoint_id=endpoint_id))
+        self._forget(endpoint_id)
+
+    def _forget(self, endpoint_id: str) -> None:
         self._known = {known for known in self._known if known[:12] != endpoint_id[:12]}
 
     async def _move(self, old: str, new: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 import structlog
 
+from socketplane.agent.asked import Asked
 from socketplane.files import private_directory, write_atomic
 
 FORMAT = 1
@@ -48,6 +49,14 @@ class EndpointRecord:
     mac: str
     put: bool = False
     """Whether the controller was told (or may have been)."""
+    rate: int | None = None
+    """What the user asked for with driver options, as `labels`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Asked:
+        """What the user asked for."""
+        return Asked(self.rate, self.labels)
 
 
 class State:
@@ -183,11 +192,14 @@ class State:
                 prefix=int(entry["prefix"]),
                 mac=entry["mac"],
                 put=bool(entry["put"]),
+                rate=entry.get("rate"),
+                labels=dict(entry.get("labels") or {}),
             )
             self.endpoints[endpoint.id] = endpoint
 
 
 def _plain(record: NetworkRecord | EndpointRecord) -> dict[str, Any]:
     return {
-        key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in asdict(record).items()
+        key: value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
+        for key, value in asdict(record).items()
     }
