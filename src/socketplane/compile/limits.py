@@ -21,13 +21,8 @@ _NO_POOL = IPv4Network("255.255.255.255/32")
 def unsupported(features: Features, policies: Iterable[Policy]) -> SocketPlaneError | None:
     """Return why a server with these features can't hold all these policies together, or None where it can."""
     together = sorted(policies, key=lambda policy: (policy.network, policy.name))
-    return next((error for policy in together if (error := _alone(features, policy))), None) or _together(
-        features, together
-    )
-
-
-def _alone(features: Features, policy: Policy) -> SocketPlaneError | None:
-    return next(_faults(features, policy), None)
+    faults = (fault for policy in together for fault in _faults(features, policy))
+    return next(faults, None) or _together(features, together)
 
 
 def _faults(features: Features, policy: Policy) -> Iterator[SocketPlaneError]:
