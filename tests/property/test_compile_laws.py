@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from socketplane.compile import Compiler, Features, Intent, compile_all, operations
 from socketplane.model.spec import Policy
-from support.intent import CLUSTER, NAMES, endpoints, key_of, networks, settled, things
+from support.intent import CLUSTER, NAMES, endpoints, key_of, networks, settled, things, traffic
 from support.northbound import Northbound
 from support.policies import cluster_specs, specs
 
@@ -29,7 +29,7 @@ _guards = st.builds(Policy, st.just(""), _names, st.integers(1, 9), cluster_spec
 _audits = st.builds(
     Policy, st.sampled_from(NAMES), _names, st.integers(1, 9), specs.map(lambda it: replace(it, audit=True))
 )
-entangled = st.one_of(_guards, _guards, _networks, _audits, endpoints)
+entangled = st.one_of(_guards, _guards, _networks, _audits, endpoints, traffic)
 
 
 def histories(of: st.SearchStrategy[Intent], least: int) -> st.SearchStrategy[list[tuple[str, Intent, bool]]]:
@@ -41,7 +41,7 @@ steps = histories(everything, 0)
 features = st.builds(Features, acl_tier=st.booleans(), incremental=st.booleans())
 History = list[tuple[str, Intent, bool]]
 
-FOREIGN_GROUP, FOREIGN_SWITCH, FOREIGN_PORT, FOREIGN_ACL = (UUID(int=number) for number in range(1, 5))
+FOREIGN_GROUP, FOREIGN_SWITCH, FOREIGN_PORT, FOREIGN_ACL, FOREIGN_QOS = (UUID(int=number) for number in range(1, 6))
 
 
 def play(history: History, compiler: Compiler, northbound: Northbound | None = None) -> dict[tuple[str, object], Intent]:
@@ -124,10 +124,14 @@ def _add_foreign(northbound: Northbound) -> None:
     ids = {"external_ids": {"owner": "somebody"}}
     port = {"name": "vm1", "type": "", "addresses": frozenset({"unknown"}), "port_security": frozenset(), "options": {}}
     northbound["Logical_Switch_Port"][FOREIGN_PORT] = {**port, **ids}
-    northbound["Logical_Switch"][FOREIGN_SWITCH] = {"name": "other", "ports": frozenset({FOREIGN_PORT}), **ids}
+    northbound["QoS"][FOREIGN_QOS] = {"priority": 1, "direction": "to-lport", "match": "ip", "action": {"dscp": 1}, **ids}
+    switch = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "qos_rules": frozenset({FOREIGN_QOS}), **ids}
+    northbound["Logical_Switch"][FOREIGN_SWITCH] = switch
     northbound["ACL"][FOREIGN_ACL] = {"name": "other", "match": "ip", **ids}
     group = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "acls": frozenset({FOREIGN_ACL}), **ids}
     northbound["Port_Group"][FOREIGN_GROUP] = group
+    for row in northbound["Logical_Switch"].values():
+        row["qos_rules"] |= {FOREIGN_QOS}
     for row in northbound["Port_Group"].values():
         row["ports"] |= {FOREIGN_PORT}
         row["acls"] |= {FOREIGN_ACL}
@@ -136,8 +140,12 @@ def _add_foreign(northbound: Northbound) -> None:
 
 def _foreign(northbound: Northbound) -> object:
     groups = [row for row in northbound["Port_Group"].values() if row["name"] == "sp_routed"]
-    kept = [(FOREIGN_PORT in row["ports"], FOREIGN_ACL in row["acls"], row["external_ids"].get("note")) for row in groups]
+    kept: list[object] = [
+        (FOREIGN_PORT in row["ports"], FOREIGN_ACL in row["acls"], row["external_ids"].get("note")) for row in groups
+    ]
+    kept += [FOREIGN_QOS in row["qos_rules"] for row in northbound["Logical_Switch"].values() if row["name"] == "sp-hosts"]
     rows = [
+        northbound["QoS"].get(FOREIGN_QOS),
         northbound["Logical_Switch_Port"].get(FOREIGN_PORT),
         northbound["Logical_Switch"].get(FOREIGN_SWITCH),
         northbound["ACL"].get(FOREIGN_ACL),

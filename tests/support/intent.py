@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from socketplane.compile import Intent
 from socketplane.model.spec import Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
+from socketplane.model.traffic import Limit, Limits, Mark, TrafficPolicy, TrafficSpec
 from socketplane.model.types import Cluster, Endpoint, Host, Network, mac_of
 
 CLUSTER = Cluster(UUID("5ec7e701-0000-4000-8000-000000000001"))
@@ -137,13 +138,28 @@ def policies(draw: st.DrawFn) -> Policy:
     return Policy(on, name, number, draw(specs))
 
 
-things = st.one_of(hosts, networks, endpoints, endpoints, policies(), policies())
+_marks = st.builds(
+    Mark,
+    st.integers(0, 63),
+    st.none() | st.lists(selectors.map(Members), min_size=1, max_size=2).map(tuple),
+    st.none() | st.lists(ports, min_size=1, max_size=3).map(tuple),
+)
+_limits = st.builds(Limits, st.none() | st.just(Limit(1_000_000)))
+traffic = st.builds(
+    TrafficPolicy,
+    st.sampled_from(NAMES),
+    st.sampled_from(["p", "t", "u"]),
+    st.integers(1, 9),
+    st.builds(TrafficSpec, selectors, _limits, st.lists(_marks, max_size=2).map(tuple)),
+)
+
+things = st.one_of(hosts, networks, endpoints, endpoints, policies(), policies(), traffic)
 
 
 def key_of(thing: Intent) -> tuple[str, object]:
     """Return what identifies a thing."""
-    if isinstance(thing, Policy):
-        return "policy", (thing.network, thing.name)
+    if isinstance(thing, Policy | TrafficPolicy):
+        return type(thing).__name__, (thing.network, thing.name)
     return type(thing).__name__, thing.name if isinstance(thing, Host) else thing.id
 
 

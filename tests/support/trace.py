@@ -77,10 +77,7 @@ class Cluster:
 
     async def see(self, tracer: Tracer, packet: Packet) -> Seen:
         """Ask OVN."""
-        switch, origin = self._origin(packet.source, packet.destination)
-        transport = f"{packet.protocol}.dst == {packet.port}" if packet.protocol else "icmp4.type == 8"
-        flow = f"{origin} && ip4.dst == {address_of(packet.destination)} && ip.ttl == 64 && {transport}"
-        answer = await tracer.trace(switch, flow)
+        answer = await self.trace(tracer, packet)
         logs = _LOG.findall(answer)
         return Seen(
             self._arrives(answer, packet),
@@ -88,6 +85,13 @@ class Cluster:
             [name for name, action in logs if action != "drop"],
             _labels(answer),
         )
+
+    async def trace(self, tracer: Tracer, packet: Packet) -> str:
+        """Return OVN's answer as it is."""
+        switch, origin = self._origin(packet.source, packet.destination)
+        transport = f"{packet.protocol}.dst == {packet.port}" if packet.protocol else "icmp4.type == 8"
+        flow = f"{origin} && ip4.dst == {address_of(packet.destination)} && ip.ttl == 64 && {transport}"
+        return await tracer.trace(switch, flow)
 
     def _arrives(self, answer: str, packet: Packet) -> bool:
         target = packet.destination

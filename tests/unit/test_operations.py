@@ -93,6 +93,7 @@ def test_only_roots_are_deleted_and_only_ours(compiler: Compiler, northbound: No
     northbound["Logical_Switch"][STRANGER] = {
         "name": "x",
         "ports": frozenset(),
+        "qos_rules": frozenset(),
         "external_ids": {"socketplane:owner": "other"},
     }
     ops = operations(Compiler(CLUSTER).desired, northbound)

@@ -6,6 +6,7 @@ from socketplane.compile.compiler import Compiler, Intent, compile_all
 from socketplane.compile.features import Features
 from socketplane.compile.limits import unsupported
 from socketplane.compile.operations import Actual, operations
+from socketplane.compile.qos import unmarkable
 from socketplane.compile.rows import OWNER, TABLES, UNIT, Desired, Difference, Edge, Output, Row, RowKey
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "RowKey",
     "compile_all",
     "operations",
+    "unmarkable",
     "unsupported",
 ]

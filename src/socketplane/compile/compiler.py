@@ -6,18 +6,29 @@ from collections.abc import Hashable, Iterable
 from typing import Any
 from uuid import UUID
 
+from socketplane.compile import qos
 from socketplane.compile.audit import Audit
 from socketplane.compile.features import Features
 from socketplane.compile.index import Index
 from socketplane.compile.ranks import Ranks
 from socketplane.compile.rows import Desired, Difference, Output
-from socketplane.compile.segment import PolicyKey, Segment, SegmentKey, Segments, isolation_of, segments_of, subject_of
+from socketplane.compile.segment import (
+    PolicyKey,
+    Segment,
+    SegmentKey,
+    Segments,
+    User,
+    isolation_of,
+    segments_of,
+    subject_of,
+)
 from socketplane.compile.units import Context, Unit, compile_unit
 from socketplane.compile.unknown import Cuts
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Tier
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Network, network_labels
 
-Intent = Host | Network | Endpoint | Policy
+Intent = Host | Network | Endpoint | Policy | TrafficPolicy
 
 
 class Compiler:
@@ -35,6 +46,7 @@ class Compiler:
         self._segments = Segments(cluster.id)
         self._ranks = Ranks()
         self._cuts = Cuts()
+        self._marks = qos.Marks()
         self._outputs: dict[Unit, Output] = {}
         self._dirty: dict[Unit, None] = {("cluster", ""): None}
 
@@ -53,6 +65,8 @@ class Compiler:
             self._replace_network(thing.id, new)
         elif isinstance(thing, Policy):
             self._replace_policy((thing.network, thing.name), new)
+        elif isinstance(thing, TrafficPolicy):
+            self._replace_traffic((thing.network, thing.name), new)
         else:
             self._replace_host(thing.name, new)
 
@@ -65,7 +79,9 @@ class Compiler:
         difference = Difference(owner=self.desired.owner)
         dirty, self._dirty = self._dirty, {}
         audit = Audit(tiers=self.features.acl_tier, baseline=self._ranks.any_of(Tier.BASELINE))
-        context = Context(self.cluster, self.features, self.index, self._segments, self._ranks, self._cuts, audit)
+        context = Context(
+            self.cluster, self.features, self.index, self._segments, self._ranks, self._cuts, audit, self._marks
+        )
         for unit in dirty:
             output = compile_unit(context, unit)
             self._note(difference, self._outputs.get(unit), output)
@@ -133,6 +149,9 @@ class Compiler:
         self.index.put_network(network, old)
         for policy in self.index.policies_on(network):
             self._use(key, None, policy)
+        for before, after in ((old, None), (None, network)):
+            for marking in self._marks.on(getattr(before or after, "name", None)):
+                self._use_marks(key, marking if before else None, marking if after else None)
 
     def _replace_policy(self, key: PolicyKey, policy: Policy | None) -> None:
         old = self.index.policies.get(key)
@@ -159,6 +178,16 @@ class Compiler:
         if had_baseline != self._ranks.any_of(Tier.BASELINE):
             self._mark_audits()
 
+    def _replace_traffic(self, key: PolicyKey, policy: TrafficPolicy | None) -> None:
+        old = self._marks.get(key)
+        if policy is not None and not policy.spec.marks:
+            policy = None
+        if old == policy:
+            return
+        for network in self.index.networks_named(key[0]):
+            self._use_marks(network.id, old, policy)
+        self._mark("traffic", self._marks.replace(old, policy))
+
     def _mark_audits(self) -> None:
         for key, policy in self.index.policies.items():
             if isinstance(policy.spec, PolicySpec) and policy.spec.audit:
@@ -177,14 +206,32 @@ class Compiler:
         self._mark("policy", [user[1]])
         had = segments_of(old, network) if old else set()
         wanted = segments_of(new, network) if new else set()
-        for key in wanted:
-            segment = self._segments.get(key) or self._add_segment(key)
-            segment.users.add(user)
+        self._want(user, wanted)
         if old is not None:
             self._isolate(network, old, False)
         if new is not None:
             self._isolate(network, new, True)
-        for key in had - wanted:
+        self._leave(user, had - wanted)
+
+    def _use_marks(self, network: UUID, old: TrafficPolicy | None, new: TrafficPolicy | None) -> None:
+        """Note likewise which segments the marks of a TrafficPolicy need."""
+        policy = new or old
+        if policy is None:
+            return
+        user = (network, (policy.network, f"traffic/{policy.name}"))  # which no policy can be called
+        self._mark("traffic", [(policy.network, policy.name)])
+        had = qos.segments_of(old, network) if old else set()
+        wanted = qos.segments_of(new, network) if new else set()
+        self._want(user, wanted)
+        self._leave(user, had - wanted)
+
+    def _want(self, user: User, segments: Iterable[SegmentKey]) -> None:
+        for key in segments:
+            segment = self._segments.get(key) or self._add_segment(key)
+            segment.users.add(user)
+
+    def _leave(self, user: User, segments: Iterable[SegmentKey]) -> None:
+        for key in segments:
             segment = self._segments[key]
             segment.users.discard(user)
             if not segment.users:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from socketplane.compile.features import Features
 
-Value = str | int | float | bool | UUID | frozenset[object] | dict[str, str] | None
+Value = str | int | float | bool | UUID | frozenset[object] | dict[str, str] | dict[str, int] | None
 Row = Mapping[str, Any]
 
 OWNER = "socketplane:owner"
@@ -20,7 +20,7 @@ OUR_KEYS = "socketplane:"
 """Prefix of all our keys in external_ids; keys of others are kept."""
 
 EDGE_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "Logical_Switch": (("ports", "Logical_Switch_Port"),),
+    "Logical_Switch": (("ports", "Logical_Switch_Port"), ("qos_rules", "QoS")),
     "Logical_Router": (
         ("ports", "Logical_Router_Port"),
         ("static_routes", "Logical_Router_Static_Route"),
@@ -35,7 +35,7 @@ ROOT_TABLES = frozenset(EDGE_COLUMNS)
 """Tables whose rows live without a reference. Rows of all other tables are collected by the server with their last edge."""
 
 TABLES: Mapping[str, frozenset[str]] = {
-    "Logical_Switch": frozenset({"name", "ports", "external_ids"}),
+    "Logical_Switch": frozenset({"name", "ports", "qos_rules", "external_ids"}),
     "Logical_Switch_Port": frozenset({"name", "type", "addresses", "port_security", "options", "external_ids"}),
     "Logical_Router": frozenset({"name", "options", "ports", "static_routes", "policies", "external_ids"}),
     "Logical_Router_Port": frozenset({"name", "mac", "networks", "external_ids"}),
@@ -45,6 +45,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "ACL": frozenset(
         {"name", "tier", "priority", "direction", "match", "action", "log", "severity", "meter", "label", "external_ids"}
     ),
+    "QoS": frozenset({"priority", "direction", "match", "action", "external_ids"}),
     "Meter": frozenset({"name", "unit", "bands", "fair", "external_ids"}),
     "Meter_Band": frozenset({"action", "rate", "burst_size", "external_ids"}),
 }

@@ -14,6 +14,7 @@ from socketplane.compile.hosts import compile_host
 from socketplane.compile.index import Index
 from socketplane.compile.policy import compile_cluster_policy, compile_isolation, compile_policy
 from socketplane.compile.port import compile_endpoint
+from socketplane.compile.qos import Marks, compile_marks
 from socketplane.compile.ranks import Ranks
 from socketplane.compile.router import compile_cluster
 from socketplane.compile.rows import Output, identity
@@ -38,6 +39,7 @@ class Context:
     ranks: Ranks
     cuts: Cuts
     audit: Audit
+    marks: Marks
 
 
 def compile_unit(context: Context, unit: Unit) -> Output:
@@ -59,6 +61,9 @@ def compile_unit(context: Context, unit: Unit) -> Output:
         segment = context.segments.get(key)
         if segment is not None:
             _segment(output, context, segment)
+    elif kind == "traffic" and (marking := context.marks.get(key)) is not None:
+        for network in index.networks_named(marking.network):
+            compile_marks(output, marking, network, context.cluster, context.marks.before(marking))
     elif kind == "cluster":
         compile_cluster(output, context.cluster)
     return output
@@ -108,6 +113,6 @@ def _text(unit: Unit) -> str:
     kind, key = unit
     if kind == "segment":
         return f"segment/{names.segment_group(*key)}"
-    if kind == "policy":
-        return f"policy/{'/'.join(part for part in key if part)}"
+    if kind in ("policy", "traffic"):
+        return f"{kind}/{'/'.join(part for part in key if part)}"
     return f"{kind}/{key}"

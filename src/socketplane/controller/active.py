@@ -175,6 +175,7 @@ async def begin(
         try:
             items = [*store.committed.hosts.values(), *store.committed.networks.values()]
             others = [*store.committed.policies.values(), *store.committed.endpoints.values()]
+            others += store.committed.traffic.values()
             store.listen(reconciler.feed)
             await reconciler.open(cast("Any", [*items, *others]))
             reports, hub = Reports(clock()), Hub()

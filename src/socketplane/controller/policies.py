@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from socketplane import wire
-from socketplane.compile import Features, unsupported
+from socketplane.compile import Features, unmarkable, unsupported
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import history, policies
@@ -126,7 +126,10 @@ class Policies:
     def _refuse_unsupported(self, intent: Intent, changed: Collection[policies.Key]) -> None:
         """Refuse what can't be compiled. What was there before can: only with its like is it asked about again."""
         asked = [policy for key, policy in intent.policies.items() if key in changed or policies.counts_together(policy)]
-        if changed and (error := unsupported(self._features, asked)) is not None:
+        error = unsupported(self._features, asked) if changed else None
+        if error is None and any(key in intent.traffic for key in changed):
+            error = unmarkable(intent.traffic.values())
+        if error is not None:
             raise error
 
     async def _take_back(self, held: Revision | None) -> None:

@@ -16,6 +16,7 @@ from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
 from socketplane.model.spec import Policy
+from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Network
 from socketplane.ovsdb import (
     Client,
@@ -61,7 +62,7 @@ class Reconciler:
         self.repairs = 0
         self.alarm: str | None = None
 
-    async def open(self, items: Iterable[Host | Network | Endpoint | Policy]) -> None:
+    async def open(self, items: Iterable[Host | Network | Endpoint | Policy | TrafficPolicy]) -> None:
         """Compile all of the intent and make the northbound equal to it; the lock must be held."""
         for item in items:
             self._compiler.put(item)
@@ -87,7 +88,7 @@ class Reconciler:
         self.ruleset.take(changes)
         for change in changes:
             item = change.new or change.old
-            if isinstance(item, Host | Network | Endpoint | Policy):
+            if isinstance(item, Host | Network | Endpoint | Policy | TrafficPolicy):
                 if change.new is None:
                     self._compiler.remove(item)
                 else:

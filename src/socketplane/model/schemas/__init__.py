@@ -12,7 +12,7 @@ from typing import Any
 
 from socketplane.errors import NotFound
 from socketplane.model.policy import KINDS as PARSED
-from socketplane.model.schemas import cluster_policy, network_policy, parts, traffic_policy, policy_test
+from socketplane.model.schemas import cluster_policy, network_policy, parts, policy_test, traffic_policy
 
 Schema = dict[str, Any]
 

@@ -1,0 +1,111 @@
+"""Marks: QoS rows on the switches of the networks whose endpoints they are about.
+
+Of several that match a packet the one with the highest priority counts, which is the first mark of the oldest policy.
+The subject is matched by its addresses, which port security vouches for: a port group that nobody is in can't be named in a
+row on a switch, as it can in an ACL of its own, while a set of addresses may be empty.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from uuid import UUID
+
+from socketplane.compile import names
+from socketplane.compile.acl import STAGES
+from socketplane.compile.match import rule_matches
+from socketplane.compile.rows import Output, identity
+from socketplane.compile.segment import SegmentKey, segment_of
+from socketplane.errors import Exhausted, SocketPlaneError
+from socketplane.model.spec import Direction, Members
+from socketplane.model.traffic import TrafficPolicy
+from socketplane.model.types import Cluster, Network
+
+STRONGEST = 32_000
+"""Priority of the first mark on a network; each further one stands below."""
+_age = attrgetter("number", "name")
+
+
+class Marks:
+    """Policies that mark, by their network's name and age."""
+
+    def __init__(self) -> None:
+        self._on: dict[str, list[TrafficPolicy]] = {}
+
+    def get(self, key: tuple[str, str]) -> TrafficPolicy | None:
+        """Return the policy of that network and name, if it marks anything."""
+        return next((policy for policy in self._on.get(key[0], ()) if policy.name == key[1]), None)
+
+    def on(self, network: str | None) -> list[TrafficPolicy]:
+        """Return the policies of a network, the oldest first."""
+        return self._on.get(network or "", [])
+
+    def replace(self, old: TrafficPolicy | None, new: TrafficPolicy | None) -> list[tuple[str, str]]:
+        """Put a policy in the place of another; return the keys of those whose place among all is another now."""
+        for policy in (old, new):
+            if policy is None or not policy.spec.marks:
+                continue
+            found = self._on.setdefault(policy.network, [])
+            if policy is old:
+                del found[bisect_left(found, _age(policy), key=_age)]
+            else:
+                insort(found, policy, key=_age)
+        moved = [policy for policy in (old, new) if policy is not None]
+        affected = {(policy.network, policy.name): None for policy in moved}
+        for policy in moved:
+            on = self._on.get(policy.network, [])
+            affected.update({(later.network, later.name): None for later in on if _age(later) > _age(policy)})
+            if not on:
+                self._on.pop(policy.network, None)
+        return list(affected)
+
+    def before(self, policy: TrafficPolicy) -> int:
+        """Return how many marks of its network are stronger than a policy's first."""
+        return sum(len(older.spec.marks) for older in self.on(policy.network) if _age(older) < _age(policy))
+
+
+def segments_of(policy: TrafficPolicy, network: UUID) -> set[SegmentKey]:
+    """Return all segments that a policy's marks need."""
+    if not policy.spec.marks:
+        return set()
+    peers = (peer for mark in policy.spec.marks for peer in mark.peers or () if isinstance(peer, Members))
+    return {(network, policy.spec.subject), *(segment_of(peer, network) for peer in peers)}
+
+
+def compile_marks(output: Output, policy: TrafficPolicy, network: Network, cluster: Cluster, before: int) -> None:
+    """Add the rows of a policy's marks on one network, where `before` marks are stronger."""
+    target = names.segment_group(network.id, policy.spec.subject)
+    switch = identity(output.cluster, "Logical_Switch", str(network.id))
+    for index, mark in enumerate(policy.spec.marks):
+        priority = STRONGEST - before - index
+        if priority < 0:  # `unmarkable` refuses that before
+            return
+        matches = rule_matches(Direction.EGRESS, mark.peers, mark.ports, network=network.id, pool=cluster.pool)
+        for part, match in matches:
+            row = output.row(
+                "QoS",
+                f"mark/{network.id}/{policy.name}/{index}/{part}",
+                {
+                    "priority": priority,
+                    "direction": STAGES[Direction.EGRESS],
+                    "match": f"ip4.src == ${target}_ip4 && {match}",
+                    "action": {"dscp": mark.dscp},
+                },
+                {"policy": policy.title},
+            )
+            output.edge("Logical_Switch", switch, "qos_rules", row)
+
+
+def unmarkable(policies: Iterable[TrafficPolicy]) -> SocketPlaneError | None:
+    """Return why these policies, all that there are, can't all be compiled; None where they can."""
+    return next(_crowded(policies), None)
+
+
+def _crowded(policies: Iterable[TrafficPolicy]) -> Iterator[SocketPlaneError]:
+    count: dict[str, int] = {}
+    for policy in policies:
+        count[policy.network] = found = count.get(policy.network, 0) + len(policy.spec.marks)
+        if found > STRONGEST:
+            message = f"the TrafficPolicies of network {policy.network} have more than {STRONGEST} marks"
+            yield Exhausted(message, field="spec.mark", remedy="remove some")
