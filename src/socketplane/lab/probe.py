@@ -1,4 +1,4 @@
-"""Who reaches whom: real TCP and UDP connections out of containers, many at once, each within a bounded time.
+"""Who reaches whom: real connections and pings out of containers, many at once, each within a bounded time.
 
 A connection is made in the container's own network namespace: through its interface, under its policy. Only the
 program that makes it is this machine's, so that the container needs none.
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from socketplane.lab import connect
+from socketplane.agent import attempt
 from socketplane.lab.machine import Machine
 
 WAIT = 2.0
 AT_ONCE = 4
 """Containers that try at the same time."""
-_SCRIPT = str(Path(connect.__file__).resolve())
+_SCRIPT = str(Path(attempt.__file__).resolve())
 # $1: the container, then what to run in its network.
 _INSIDE = 'pid=$(docker inspect -f "{{.State.Pid}}" "$1") && shift && exec nsenter --target "$pid" --net "$@"'
 
@@ -28,13 +28,13 @@ _INSIDE = 'pid=$(docker inspect -f "{{.State.Pid}}" "$1") && shift && exec nsent
 class Outcome(StrEnum):
     """How an attempt ended."""
 
-    OPEN = connect.OPEN
-    """TCP: connected. UDP: an answer came."""
-    REFUSED = connect.REFUSED
+    OPEN = attempt.OPEN
+    """TCP: connected. UDP and pings: an answer came."""
+    REFUSED = attempt.REFUSED
     """Reset, or an ICMP message that says: nobody listens."""
-    TIMEOUT = connect.TIMEOUT
+    TIMEOUT = attempt.TIMEOUT
     """Nothing came back in time: what a policy's drop looks like."""
-    UNREACHABLE = connect.UNREACHABLE
+    UNREACHABLE = attempt.UNREACHABLE
     """No way there, as the kernel or a router says."""
 
 
@@ -53,7 +53,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect to."""
+    """Where to connect to; protocol icmp is a ping, whatever the port."""
 
     address: str
     port: int
