@@ -16,6 +16,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | PUT /v1/hosts/{name}/report              | the host | `HostReport`: health, every 10 s and at once on change |
 | POST /v1/hosts/{name}/denials            | the host | `DenialBatch`: packets that policy refused there |
 | POST /v1/hosts/{name}/streams            | the host | `StreamCheck` -> `StreamsForbidden`: what of it must not go on |
+| POST /v1/hosts/{name}/probes             | the host | `ProbeAnswer`: how connections ended that it was told to try |
 | GET /v1/networks, /v1/networks/{id|name} | all    | `Network` |
 | POST /v1/networks                        | admin, hosts | `NetworkCreate` -> `Network` |
 | PATCH /v1/networks/{id}                  | admin, origin host | `NetworkPatch` -> `Network` |
@@ -39,6 +40,8 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/schemas/{kind}, /v1/schemas      | all    | JSON schema of a kind of document; of all kinds together |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
 | GET /v1/reach?network=&by=              | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
+| GET /v1/reach/samples?network=&by=&limit= | all | `ReachSamples`: connections by which to see whether it is true |
+| POST /v1/probes                          | admin  | `ProbeRequest` -> `ProbeResults`: connections that are really tried |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
 | GET /metrics, /openapi.json              | all    | Prometheus text, OpenAPI |
@@ -548,6 +551,92 @@ class Reach(Wire):
     lines: list[ReachLine]
 
 
+class Probe(Wire):
+    """A connection from one container to another; without a port, a ping."""
+
+    source: EndpointId
+    destination: EndpointId
+    protocol: Literal["tcp", "udp", "icmp"]
+    port: Annotated[int | None, Field(ge=1, le=65535)] = None
+
+
+class ReachSample(Probe):
+    """One that shows whether a line is true, and the groups that it is for."""
+
+    source_name: str
+    """NETWORK/NAME of the container."""
+    destination_name: str
+    source_group: str
+    destination_group: str
+    expected: Literal["allow", "deny"]
+
+
+class ReachSamples(Wire):
+    """Of every line some. Hosts and what is outside are left out."""
+
+    items: list[ReachSample]
+    complete: bool
+    """Whether the limit cut nothing off."""
+
+
+class ProbeRequest(Wire):
+    """Try these connections at once."""
+
+    items: Annotated[list[Probe], Field(min_length=1, max_length=64)]
+    wait: Annotated[float, Field(ge=0.1, le=3)] = 1.0
+    """Seconds after which silence is an outcome."""
+
+
+class ProbeSeen(Wire):
+    """How a try ended: TCP is open once connected, UDP and pings once an answer came."""
+
+    outcome: Literal["open", "refused", "timeout", "unreachable", "skipped"]
+    detail: str = ""
+    """Why it was skipped, that is not tried at all."""
+
+
+class ProbeResult(Probe, ProbeSeen):
+    """What was tried, beside what policy says of it."""
+
+    expected: Literal["allow", "deny"] | None = None
+    """None where an end is gone."""
+    agrees: bool | None = None
+    """None where it says nothing: skipped, or UDP that nobody answers."""
+
+
+class ProbeResults(Wire):
+    """In the order of the request."""
+
+    items: list[ProbeResult]
+
+
+class ProbeItem(Wire):
+    """A connection that a host's agent is to try."""
+
+    endpoint: str
+    """Of the source, which is on that host; `container` is its container's id."""
+    container: str
+    source: IPv4Address
+    destination: IPv4Address
+    protocol: Literal["tcp", "udp", "icmp"]
+    port: int | None = None
+
+
+class ProbeOrder(Wire):
+    """Connections that a host's agent is to try at once."""
+
+    id: str
+    wait: float
+    items: list[ProbeItem]
+
+
+class ProbeAnswer(Wire):
+    """How an order's connections ended, in its order."""
+
+    order: Annotated[str, StringConstraints(max_length=64)]
+    seen: Annotated[list[ProbeSeen], Field(max_length=64)]
+
+
 class TokenCreate(Wire):
     """A permission to join."""
 
@@ -587,10 +676,10 @@ class Status(Wire):
 class Change(Wire):
     """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
 
-    `interrupt` and limits are for one host alone.
+    `interrupt`, `probe` and limits are for one host alone.
     """
 
-    type: Literal["snapshot", "put", "delete", "ping", "interrupt"]
+    type: Literal["snapshot", "put", "delete", "ping", "interrupt", "probe"]
     kind: Literal["network", "host", "rules", "limits", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
@@ -600,6 +689,7 @@ class Change(Wire):
     rules: Rules | None = None
     """Also in a snapshot."""
     interruptions: list[Interruption] | None = None
+    probe: ProbeOrder | None = None
     limits: dict[EndpointId, Limits] | None = None
     """To a host, of its own endpoints: in a snapshot of all that have any, else of those whose limits changed."""
     id: str = ""

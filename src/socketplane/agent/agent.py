@@ -23,6 +23,7 @@ from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
+from socketplane.agent.prober import Prober
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
 from socketplane.agent.userspace import Userspace
@@ -124,6 +125,7 @@ class Agent:
         self.cutter = self._make_cutter(around.switch)
         log = LogTail(around.paths.root / "var/log/ovn/ovn-controller.log", self.state.log)
         self.denials = Denials(self.state, self.link, log)
+        self.prober = Prober(self.state, self.link, around.docker)
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
@@ -180,6 +182,7 @@ class Agent:
                 "outbox": self.outbox.run,
                 "report": self.reporter.run,
                 "denials": self.denials.run,
+                "prober": self.prober.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
                 "limits": self.shaper.run,

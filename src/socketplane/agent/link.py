@@ -97,6 +97,7 @@ class Link:
         self._interruption_listeners: list[Callable[[Sequence[wire.Interruption]], None]] = []
         self._limits_listeners: list[Callable[[Collection[str]], None]] = []
         self._snapshots = 0
+        self._probe_listeners: list[Callable[[wire.ProbeOrder], None]] = []
         self.host = host
         """This host's name in the cluster."""
         self.networks: dict[UUID, wire.Network] = {}
@@ -129,6 +130,10 @@ class Link:
     def on_limits(self, listener: Callable[[Collection[str]], None]) -> None:
         """Have `listener` called with the endpoints whose limits changed; with none when all may have."""
         self._limits_listeners.append(listener)
+
+    def on_probe(self, listener: Callable[[wire.ProbeOrder], None]) -> None:
+        """Have `listener` called with the connections that this host is told to try."""
+        self._probe_listeners.append(listener)
 
     async def call(
         self,
@@ -221,6 +226,10 @@ class Link:
             if change.type == "interrupt":
                 for hear in self._interruption_listeners:
                     hear(change.interruptions or [])
+                continue
+            if change.probe is not None:
+                for obey in self._probe_listeners:
+                    obey(change.probe)
                 continue
             self._apply(change)
             if change.kind != "limits":

@@ -18,6 +18,7 @@ from socketplane.controller.hub import Hub
 from socketplane.controller.limits import LimitBook
 from socketplane.controller.plans import leases, networks
 from socketplane.controller.policies import Policies
+from socketplane.controller.probes import Probes
 from socketplane.controller.reconciler import Reconciler
 from socketplane.controller.reports import Reports
 from socketplane.controller.store import Change, Store
@@ -48,6 +49,7 @@ class Active:
     hub: Hub
     limits: LimitBook
     views: Views
+    probes: Probes
     clock: Callable[[], float]
 
     def snapshot(self, host: str = "") -> wire.Change:
@@ -183,7 +185,8 @@ async def begin(
             limited = [*store.committed.traffic.values(), *store.committed.endpoints.values()]
             limits.take([Change(None, cast("Any", item)) for item in limited])
             views = Views(store.committed, reports, limits, reconciler.northbound.is_up, clock)
-            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, limits, views, clock)
+            probes = Probes(lambda host, order: hub.tell(host, line_of(wire.Change(type="probe", probe=order))))
+            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, limits, views, probes, clock)
             store.listen(active.publish)
             reconciler.ruleset.on_written = active.publish_rules
             try:

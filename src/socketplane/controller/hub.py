@@ -68,10 +68,12 @@ class Hub:
         for subscription in list(self._subscriptions):
             self._push(subscription, line)
 
-    def tell(self, host: str, line: bytes) -> None:
-        """Hand a line to a host's agent alone, if it reads."""
-        for subscription in [each for each in self._subscriptions if each.host == host]:
+    def tell(self, host: str, line: bytes) -> bool:
+        """Hand a line to a host's agent alone; return whether it reads."""
+        readers = [each for each in self._subscriptions if each.host == host]
+        for subscription in readers:
             self._push(subscription, line)
+        return bool(readers)
 
     def _push(self, subscription: Subscription, line: bytes) -> None:
         subscription.push(line)

@@ -31,6 +31,7 @@ DELETE /v1/networks/{network}/leases/{address} HOST
 PUT    /v1/hosts/{name}/report                 HOST
 POST   /v1/hosts/{name}/denials                HOST
 POST   /v1/hosts/{name}/streams                HOST
+POST   /v1/hosts/{name}/probes                 HOST
 GET    /v1/endpoints                           MEMBER
 GET    /v1/endpoints/{endpoint}                MEMBER
 GET    /v1/networks                            MEMBER
@@ -57,6 +58,8 @@ GET    /v1/schemas                             MEMBER
 GET    /v1/schemas/{kind}                      MEMBER
 GET    /v1/explain                             MEMBER
 GET    /v1/reach                               MEMBER
+GET    /v1/reach/samples                       MEMBER
+POST   /v1/probes                              ADMIN
 GET    /v1/status                              MEMBER
 GET    /v1/watch                               MEMBER
 GET    /v1/tokens                              ADMIN
