@@ -44,6 +44,9 @@ class Controller:
     alarms: list[str] = field(default_factory=list)
     explanation: wire.Explanation | None = None
     reach: wire.Reach = field(default_factory=lambda: wire.Reach(groups=[], lines=[]))
+    samples: wire.ReachSamples = field(default_factory=lambda: wire.ReachSamples(items=[], complete=True))
+    probed: dict[tuple[str, int | None], list[tuple[str, str, bool | None]]] = field(default_factory=dict)
+    """What becomes of a service's tries, one after the other; the last one for ever."""
     refusal: SocketPlaneError | None = None
     """What every change is answered with."""
     raw: bytes | None = None
@@ -87,6 +90,10 @@ class Controller:
                 return self.explanation
             case ["GET", "reach"]:
                 return self.reach
+            case ["GET", "reach", "samples"]:
+                return self.samples
+            case ["POST", "probes"]:
+                return {"items": [self.try_one(item) for item in wire.ProbeRequest.model_validate(request.body).items]}
             case ["GET" | "DELETE", kind, *names]:
                 item = self.find(kind, names)
                 if request.method == "GET":
@@ -101,6 +108,13 @@ class Controller:
             case ["POST", "policies"]:
                 return self.apply(wire.PolicyApply.model_validate(request.body))
         raise NotFound(f"no {request.path}")
+
+    def try_one(self, wanted: wire.Probe) -> Any:
+        outcomes = self.probed[wanted.protocol, wanted.port]
+        outcome, detail, agrees = outcomes.pop(0) if len(outcomes) > 1 else outcomes[0]
+        expected = next(each.expected for each in self.samples.items if each.port == wanted.port)
+        seen = {"outcome": outcome, "detail": detail, "agrees": agrees, "expected": expected}
+        return wire.ProbeResult.model_validate({**wanted.model_dump(), **seen}).model_dump(mode="json")
 
     def find(self, kind: str, names: list[str]) -> BaseModel:
         keys: dict[str, Callable[[Any], list[list[str]]]] = {

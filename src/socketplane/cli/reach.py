@@ -1,4 +1,4 @@
-"""`socketplane reach`: who reaches whom on which ports."""
+"""`socketplane reach`: who reaches whom on which ports, as policies say and, with `--probe`, as connections do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from socketplane.cli import connect
+from socketplane.cli import connect, reach_probe
 from socketplane.cli.complete import network_names
 from socketplane.cli.output import Column, Output, OutputOption, examples, show, show_json
 
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
             "socketplane reach",
             "socketplane reach --network web --by app --by tier",
             "socketplane reach -o json | jq '.lines[] | select(.ports == [\"any\"])'",
+            "socketplane reach --network web --probe",
         ),
     )(reach)
 
@@ -40,6 +41,12 @@ def reach(
             help="Label to group by; service and project are Compose's. Repeatable. Without it: what there is.",
         ),
     ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try it with connections between containers, and show what is expected beside.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, max=5000, help="With --probe: connections to try at most (200).")
+    ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show who reaches whom on which ports, as policies say now.
@@ -47,9 +54,20 @@ def reach(
     Every line is about all of its sources and all of its destinations. NETWORK/* is all of a network, */* every
     container, hosts are those that a container does not run on (its own always reaches it); of addresses outside the
     longest prefix counts.
+
+    With --probe, agents try connections out of containers: of every line, and of what reaches nobody, some pairs of
+    containers, at the ends of the ports that are allowed and next to them, and pings. They show in containers and logs as
+    any others. Exit code 0: nothing contradicts, 1: something does. UDP that is allowed and that nobody answers says
+    nothing.
     """
+    if limit is not None and not probe:
+        raise typer.BadParameter("it needs --probe", param_hint="--limit")
     query = {"network": network, "by": by or None}
     with connect.session(connect.of(ctx)) as session:
+        if probe:
+            if not reach_probe.probe(session, {**query, "limit": limit}, output):
+                raise typer.Exit(1)
+            return
         found = session.get("/v1/reach", query)
     if output is Output.JSON:
         show_json(found)
