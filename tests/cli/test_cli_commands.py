@@ -37,6 +37,13 @@ def test_lists_have_stable_columns_in_a_pipe(cli: Cli, cluster: Controller) -> N
     assert [row[0] for row in cli.columns("token", "ls")] == ["TOKEN ID", "t1"]
 
 
+def test_a_traffic_policy_is_about_what_it_limits_and_marks(cli: Cli, controller: Controller) -> None:
+    document = {"metadata": {"name": "fair", "namespace": "web"}, "spec": {"egress": {"rate": "1Mbit"}, "mark": [{}]}}
+    controller.policies = [wire.Policy(kind="TrafficPolicy", network="web", name="fair", number=1, document=document)]
+    assert cli.columns("policy", "ls")[1:] == [["TrafficPolicy", "web", "fair", "-", "-", "-", "Egress,Mark", "0"]]
+    assert cli("policy", "ls", "-q").stdout == "web/fair\n"
+
+
 def test_columns_line_up_and_carry_no_colour(cli: Cli, cluster: Controller) -> None:
     lines = cli("network", "ls").stdout.splitlines()
     starts = {line.index(word) for line, word in zip(lines, ("SUBNET", "10.192.0.0/22", "10.192.4.0/22"), strict=True)}

@@ -23,9 +23,12 @@ from socketplane.cli.complete import network_names, policy_names
 from socketplane.cli.output import Column, Output, OutputOption, QuietOption, examples, show, title
 
 app = typer.Typer(
-    help="Policies: who may talk to whom (Kubernetes' NetworkPolicy and ClusterNetworkPolicy; a namespace is a network).",
+    help="Policies: who may talk to whom (Kubernetes' NetworkPolicy and ClusterNetworkPolicy; a namespace is a network), "
+    "and how much (TrafficPolicy).",
     no_args_is_help=True,
 )
+
+TRAFFIC = "TrafficPolicy"
 
 Policies = Annotated[
     list[str],
@@ -43,9 +46,16 @@ NetworkOption = Annotated[
 def types(policy: Mapping[str, Any]) -> object:
     """Return the directions that a policy is about, as its document says or implies."""
     spec = policy["document"].get("spec") or {}
+    if policy.get("kind") == TRAFFIC:
+        return [name.capitalize() for name in ("ingress", "egress", "mark") if spec.get(name)]
     if policy.get("kind") == "ClusterNetworkPolicy":
         return [name.capitalize() for name in ("ingress", "egress") if spec.get(name)]
     return spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
+
+
+def mode(policy: Mapping[str, Any]) -> object:
+    """Return whether a policy is enforced; nothing for one that has no mode."""
+    return None if policy.get("kind") == TRAFFIC else policy.get("mode", "enforce")
 
 
 COLUMNS = [
@@ -54,7 +64,7 @@ COLUMNS = [
     Column("NAME", lambda policy: policy["name"], lambda _: "bold"),
     Column("TIER", lambda policy: policy.get("tier")),
     Column("PRIORITY", lambda policy: policy.get("priority")),
-    Column("MODE", lambda policy: policy.get("mode", "enforce"), lambda cell: "yellow" if cell == "audit" else ""),
+    Column("MODE", mode, lambda cell: "yellow" if cell == "audit" else ""),
     Column("TYPES", types),
     Column("SUBJECTS", lambda policy: policy["subjects"]),
 ]

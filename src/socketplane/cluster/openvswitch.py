@@ -122,6 +122,7 @@ def chassis_settings(identity: HostIdentity, *, kernel: bool) -> dict[str, str]:
         "ovn-remote": ",".join(identity.southbound),
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": str(identity.address),
+        "ovn-encap-tos": "inherit",  # marks of TrafficPolicies are for the underlay's switches
         "ovn-bridge-datapath-type": "system" if kernel else "netdev",
         "ovn-monitor-all": "true",  # every network is on every host
         "ovn-remote-probe-interval": "60000",
