@@ -1,6 +1,6 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only controller|attach|traffic] [--rounds N] [-o table|json] [--write]
+python -m bench [--only controller|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bench import attach, controller, peers, table, traffic
+from bench import attach, controller, peers, shaping, table, traffic
 from bench.peers import Peers
 from bench.table import Figure
 from socketplane.lab import build, labs
@@ -29,7 +29,7 @@ DAEMONS = ("controller", "agent", "plugin")
 def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure SocketPlane beside its peers.")
-    parser.add_argument("--only", choices=("controller", "attach", "traffic"))
+    parser.add_argument("--only", choices=("controller", "attach", "traffic", "shaping"))
     parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(peers.CHECKOUT)}")
@@ -38,7 +38,7 @@ def main() -> None:
     sections: dict[str, Sequence[Figure]] = {}
     if options.only in (None, "controller"):
         sections["Controller, real ovsdb-servers, no switch"] = _controller()
-    if options.only in (None, "attach", "traffic"):
+    if options.only in (None, "attach", "traffic", "shaping"):
         sections |= asyncio.run(_on_engines(options.only, options.rounds))
     text = "\n".join(table.show(title, figures) for title, figures in sections.items())
     sys.stdout.write(table.as_json(sections) + "\n" if options.output == "json" else text)
@@ -62,6 +62,8 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
         ready = await peers.prepare(lab)
         if only in (None, "traffic"):
             sections["Traffic"] = await traffic.measure(ready)
+        if only in (None, "shaping"):
+            sections["Limits of TrafficPolicies"] = await shaping.measure(ready)
         if only in (None, "attach"):
             sections["docker run -d"] = await _attach(ready, rounds)
     finally:
