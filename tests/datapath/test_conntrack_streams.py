@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 from datapath_site import Container, Start
-from machine import Machine, Namespace, eventually
+from machine import Machine, eventually
+from traffic import udp
 
 from socketplane import wire
 from socketplane.agent.conntrack import Conntrack, Stream
@@ -33,16 +31,6 @@ def conntrack(machine: Machine) -> Conntrack:
     return Conntrack(machine.ovs.parent)
 
 
-@contextmanager
-def _udp(where: Namespace, address: str, port: int) -> Iterator[socket.socket]:
-    with where.inside():
-        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with handle:
-        handle.settimeout(1)
-        handle.bind((address, port))
-        yield handle
-
-
 def _interruption(source: Container, destination: Container) -> wire.Interruption:
     return wire.Interruption(
         endpoint=source.id,
@@ -60,7 +48,7 @@ async def test_a_stream_that_only_the_server_sends(
     machine: Machine, switch: Switch, conntrack: Conntrack, start: Start, direction: str
 ) -> None:
     server, client = await start(address="10.192.0.10"), await start(address="10.192.0.11")
-    with _udp(server.namespace, server.address, 9) as serving, _udp(client.namespace, client.address, 5000) as listening:
+    with udp(server.namespace, server.address, 9) as serving, udp(client.namespace, client.address, 5000) as listening:
 
         def pushes() -> bool:
             serving.sendto(b"tick", (client.address, 5000))

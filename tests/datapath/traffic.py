@@ -30,6 +30,17 @@ def tcp_socket(where: Namespace) -> socket.socket:
 
 
 @contextmanager
+def udp(where: Namespace, address: str, port: int) -> Iterator[socket.socket]:
+    """Have a UDP socket of that namespace, bound."""
+    with where.inside():
+        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with handle:
+        handle.settimeout(1)
+        handle.bind((address, port))
+        yield handle
+
+
+@contextmanager
 def listening(where: Namespace, port: int = 0) -> Iterator[socket.socket]:
     """Listen in a namespace on all its addresses."""
     with tcp_socket(where) as handle:

@@ -112,6 +112,7 @@ async def work(paths: Paths, gate: Gate) -> None:
         stack.callback(gate.shut)
         gate.open(agent.methods())
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep("restraint", switch.restrain))
             tasks.create_task(keep("gateway", partial(_plumb, switch, datapath, gateway)))
             tasks.create_task(agent.run())
 

@@ -15,13 +15,15 @@ BRIDGE = "br-int"
 OWNER = "socketplane"
 """Key in `external_ids` of every row that we made; the value says what for."""
 TABLES: dict[str, tuple[str, ...]] = {
-    "Open_vSwitch": ("bridges", "external_ids", "next_cfg", "cur_cfg"),
+    "Open_vSwitch": ("bridges", "external_ids", "next_cfg", "cur_cfg", "datapaths"),
     "Bridge": ("name", "ports", "datapath_type", "fail_mode", "other_config", "external_ids"),
     "Port": ("name", "interfaces", "external_ids"),
     "Interface": ("name", "type", "mac", "mtu_request", "ofport", "error", "external_ids"),
+    "Datapath": ("capabilities",),
 }
 """What we watch: no statistics, which change every few seconds."""
 _DATAPATH_TYPES: dict[Kind, str] = {"kernel": "system", "userspace": "netdev"}
+_ZERO_SNAT = "ct_zero_snat"
 
 Tables = Mapping[str, Mapping[UUID, Row]]
 
@@ -160,6 +162,22 @@ def release_operations(tables: Tables, index: Index, name: str, owner: str) -> l
     if interface is None or ids.get(OWNER) != owner or "iface-id" not in ids:
         return []
     return [mutate("Interface", by_uuid(interface), [("external_ids", "delete", frozenset({"iface-id"}))])]
+
+
+def restrain_operations(tables: Tables) -> list[Operation]:
+    """Return what keeps OVN from having the userspace datapath rewrite sources to what they are (`ct_zero_snat`).
+
+    OVN does that with every connection where the datapath says that it can, for the sake of NAT, which we don't have.
+    Open vSwitch 3.1 ends with a failed assertion at the first packet of a connection of that kind that has expired and is
+    not cleaned up yet: whoever sent a datagram from the same port again half a minute later ended ovs-vswitchd.
+    """
+    datapaths = [row["datapaths"].get(_DATAPATH_TYPES["userspace"]) for row in tables["Open_vSwitch"].values()]
+    return [
+        operation
+        for uuid in datapaths
+        if uuid is not None and (row := tables["Datapath"].get(uuid)) is not None
+        for operation in _set_keys("Datapath", uuid, row, {_ZERO_SNAT: "false"}, column="capabilities")
+    ]
 
 
 def is_installed(interface: Row | None) -> bool:

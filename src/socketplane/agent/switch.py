@@ -118,6 +118,17 @@ class Switch:
         if await self.delete(name, owner):
             await self.settled()
 
+    async def restrain(self) -> None:
+        """Keep OVN from using a capability of the userspace datapath that ends ovs-vswitchd (see `rows`), for ever.
+
+        ovs-vswitchd claims it anew whenever it starts.
+        """
+        replica = await self.replica()
+        while True:
+            await replica.wait_for(rows.restrain_operations)
+            await self._transact_until_done(lambda: rows.restrain_operations(replica))
+            _log.info("zero snat refused")
+
     async def settled(self) -> None:
         """Return once ovs-vswitchd has done what the database says. Unavailable: it does not in time."""
         replica = await self.replica()
