@@ -20,6 +20,7 @@ from socketplane.controller import logs
 from socketplane.controller.active import begin
 from socketplane.controller.api.app import make_app
 from socketplane.controller.fence import LOCK
+from socketplane.controller.memory import keep_rounds_short
 from socketplane.controller.schema import DATABASE, load_schema, upgrade
 from socketplane.controller.service import Service
 from socketplane.errors import Conflict, SocketPlaneError
@@ -134,6 +135,7 @@ async def _until_signal(service: Service, settings: Settings) -> None:
 def main() -> None:
     """Run the controller of this manager until SIGTERM."""
     logs.configure()
+    keep_rounds_short()
     paths = Paths(Path(os.environ.get(ROOT, "/")))
     try:
         with contextlib.suppress(KeyboardInterrupt):

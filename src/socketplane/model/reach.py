@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import IPv4Address
 from uuid import UUID
 
@@ -32,7 +33,7 @@ class Reach:
         self._routed = 0
         for network in view.networks.values():
             self._routed |= 0 if network.internal else cells.of_network.get(network.id, 0)
-        self.ingress = Side(cells, view, Direction.INGRESS, self._free_in)
+        self.ingress = Side(cells, view, Direction.INGRESS, partial(_free_in, cells))
         self.egress = Side(cells, view, Direction.EGRESS, lambda _: cells.everyone)
         self._behaviours = self._behave()
 
@@ -53,11 +54,6 @@ class Reach:
     def cuts_off(self, policy: Policy) -> bool:
         """Return whether a policy cuts off any endpoint because it is not known."""
         return any(self._cuts(policy, index) for index in bits(self.cells.unknown))
-
-    def _free_in(self, index: int) -> Mask:
-        """Return who reaches an endpoint that no ingress policy selects: its network, and hosts."""
-        endpoint = self.cells.cells[index].endpoint
-        return self.cells.hosts | (self.cells.of_network[endpoint.network] if endpoint else 0)
 
     def _behave(self) -> list[tuple[Mask, Partition[PortSet]]]:
         """Return the sources, put together where their egress policies are the same."""
@@ -127,6 +123,12 @@ class Reach:
         if address in gateways:
             return PING_ONLY
         return NOTHING if address in self._view.cluster.pool else EVERYTHING
+
+
+def _free_in(cells: Cells, index: int) -> Mask:
+    """Return who reaches an endpoint that no ingress policy selects: its network, and hosts."""
+    endpoint = cells.cells[index].endpoint
+    return cells.hosts | (cells.of_network[endpoint.network] if endpoint else 0)
 
 
 @dataclass(frozen=True, slots=True)
