@@ -44,10 +44,19 @@ class Sum:
             key = (change.table, change.uuid)
             assert self.rows.get(key) == change.old
             assert change.old != change.new
+            if change.members is not None:
+                assert change.members == toggled(change)
             if change.new is None:
                 del self.rows[key]
             else:
                 self.rows[key] = change.new
+
+
+def toggled(change: RowChange) -> dict[str, object]:
+    assert change.old is not None
+    assert change.new is not None
+    sets = ((name, old, change.new[name]) for name, old in change.old.items() if isinstance(old, frozenset))
+    return {name: old ^ new for name, old, new in sets if old != new}
 
 
 async def content(client: Client, table: str) -> dict[UUID, Row]:

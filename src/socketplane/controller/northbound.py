@@ -152,7 +152,7 @@ class Northbound:
         return any(
             (Edge(change.table, change.uuid, column, child) in self._desired.edges) != (child in new[column])
             for column, child_table in EDGE_COLUMNS.get(change.table, ())
-            for child in (change.old[column] if change.old else frozenset()) ^ new[column]
+            for child in _toggled(change, new, column)
             if self._is_ours(child_table, child)
         )
 
@@ -161,6 +161,15 @@ class Northbound:
             return True
         row = self.replica[table].get(uuid)
         return row is not None and row["external_ids"].get(OWNER) == self._owner
+
+
+def _toggled(change: RowChange, new: Mapping[str, Any], column: str) -> frozenset[UUID]:
+    """Return what came to or went from a set column."""
+    if change.members is not None:
+        return change.members.get(column, frozenset())
+    before: frozenset[UUID] = change.old[column] if change.old else frozenset()
+    now: frozenset[UUID] = new[column]
+    return before ^ now
 
 
 def _kept(column: str, value: Any, row: Mapping[str, Any]) -> bool:

@@ -29,6 +29,8 @@ class RowChange:
     uuid: UUID
     old: Row | None
     new: Row | None
+    members: Mapping[str, frozenset[Any]] | None = None
+    """What came to or went from each set column, where the server said so: finding it takes time in large sets."""
 
 
 class Replica(Mapping[str, Mapping[UUID, Row]]):
@@ -107,14 +109,15 @@ class Replica(Mapping[str, Mapping[UUID, Row]]):
                     ((kind, wire),) = update.items()
                     uuid = parse_uuid(text)
                     old = current.get(uuid)
+                    members = None
                     if kind == "modify":
-                        new = _modified(columns, old, wire)
+                        new, members = _modified(columns, old, wire)
                     elif kind == "delete":
                         new = None
                     else:
                         new = defaults | {name: columns[name].decode(value) for name, value in wire.items()}
                     if old is not None or new is not None:
-                        changes.append(RowChange(table, uuid, old, new))
+                        changes.append(RowChange(table, uuid, old, new, members))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ProtocolError(f"an update that does not fit: {error!r}") from error
         return changes
@@ -146,11 +149,18 @@ class Replica(Mapping[str, Mapping[UUID, Row]]):
                     waiter.set_result(value)
 
 
-def _modified(columns: Mapping[str, Column], old: Row | None, wire: Mapping[str, Any]) -> Row:
+def _modified(
+    columns: Mapping[str, Column], old: Row | None, wire: Mapping[str, Any]
+) -> tuple[Row, dict[str, frozenset[Any]]]:
+    """Return the row, and what its set columns gained or lost."""
     if old is None:
         raise ProtocolError("a difference to a row that was never sent")
     new = dict(old)
-    for name, difference in wire.items():
+    members = {}
+    for name, text in wire.items():
         column = columns[name]
-        new[name] = column.apply(old[name], column.decode_difference(difference))
-    return new
+        difference = column.decode_difference(text)
+        new[name] = column.apply(old[name], difference)
+        if isinstance(difference, frozenset):
+            members[name] = difference
+    return new, members
