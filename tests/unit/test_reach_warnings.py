@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from socketplane.model.policy import parse
 from socketplane.model.selection import View
 from socketplane.model.spec import Block, ClusterSpec, Members, Policy, Port, Protocol, Rule, Tier
 from socketplane.model.types import Endpoint
@@ -64,6 +65,51 @@ def test_a_network_that_does_not_exist() -> None:
 )
 def test_a_selector_that_matches_nothing(found: Policy, message: str) -> None:
     assert said(found) == [message]
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (
+            policy("p", 1, selector(), ingress=(Rule((on(app="far"), block("10.192.4.0/22"))),)),
+            "web/p: ingress[0]: from[1] means nobody: 10.192.4.0/22 is in the cluster's pool 10.192.0.0/10, "
+            "and ipBlock never means containers; select them with podSelector or namespaceSelector",
+        ),
+        (
+            policy("p", 1, selector(), egress=(Rule((block("10.192.0.2/32"),)),)),
+            "web/p: egress[0]: to[0] means nobody: 10.192.0.2/32 is in the cluster's pool 10.192.0.0/10, "
+            "and ipBlock never means containers; select them with podSelector or namespaceSelector",
+        ),
+        (
+            policy("p", 1, selector(), ingress=(Rule((block("192.0.2.0/24"),)),)),
+            "web/p: ingress[0]: from[0] means nobody: from outside nothing comes in, and 192.0.2.0/24 has no hosts; "
+            "they are in 169.254.192.0/20",
+        ),
+    ],
+)
+def test_addresses_that_nobody_has(found: Policy, message: str) -> None:
+    assert said(found) == [message]
+
+
+def test_addresses_that_somebody_may_have() -> None:
+    out = policy("out", 1, selector(), egress=(Rule((block("192.0.2.0/24"), block("10.0.0.0/8"))),))
+    world = policy("in", 2, selector(), ingress=(Rule((block("0.0.0.0/0"), block("169.254.192.2/32"))),))
+    pool = guard("pool", 3, on(), egress=(deny(block("10.192.0.0/16", pool=True)),))
+    assert said(out, world, pool) == []
+
+
+def test_rules_of_a_direction_that_policy_types_leave_out() -> None:
+    rule = {"to": [{"podSelector": {}}]}
+    spec = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
+    document = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "p", "namespace": "web"},
+    }
+    assert said(parse({**document, "spec": {**spec, "egress": [rule]}}).numbered(1)) == [
+        "web/p: egress: has no effect: policyTypes leaves out Egress; add Egress to it, or remove these rules"
+    ]
+    assert said(parse({**document, "spec": {**spec, "egress": []}}).numbered(1)) == []
 
 
 def test_a_rule_that_admin_decides_before_it_is_asked() -> None:

@@ -9,12 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from ipaddress import IPv4Network
+from json import loads
 
 from socketplane.model.cells import Cells
 from socketplane.model.reach import Reach
 from socketplane.model.selection import View, labels_of, rules_of, subject_of
 from socketplane.model.shadows import Found, changes_nothing, covered, pointless
-from socketplane.model.spec import ClusterSpec, Direction, Labels, Members, Policy, PolicySpec, Selector
+from socketplane.model.spec import Block, ClusterSpec, Direction, Labels, Members, Policy, PolicySpec, Selector
 from socketplane.model.types import network_labels
 
 MANY = 200
@@ -68,7 +70,7 @@ class _Reader:
     def look_at(self, policy: Policy) -> list[Found]:
         """Return what there is to say of a policy."""
         twins = list(covered(policy))
-        found = [*self._absent(policy), *twins]
+        found = [*_left_out(policy), *self._absent(policy), *twins]
         if self._cells.subjects(policy):
             told = {rule for rule, _, _ in twins}
             found += [one for one in pointless(self._reach, policy) if one[0] not in told]
@@ -93,9 +95,24 @@ class _Reader:
             field = "from" if direction is Direction.INGRESS else "to"
             for index, rule in enumerate(rules_of(policy, direction)):
                 for at, peer in enumerate(rule.peers or ()):
-                    if isinstance(peer, Members) and not self._cells.members(peer, policy.network):
+                    if isinstance(peer, Block):
+                        if why := self._nowhere(peer, direction):
+                            yield f"{direction}[{index}]", f"{field}[{at}] {why[0]}", why[1]
+                    elif not self._cells.members(peer, policy.network):
                         message = f"{field}[{at}] matches no endpoint now: {self._nobody(peer)}"
                         yield f"{direction}[{index}]", message, self._instead(peer)
+
+    def _nowhere(self, block: Block, direction: Direction) -> tuple[str, str] | None:
+        """Return why a block means no address that there could be, and what to do."""
+        cluster, cidr = self._view.cluster, block.cidr
+        if block.pool or not isinstance(cidr, IPv4Network):
+            return None
+        if cidr.subnet_of(cluster.pool):
+            why = f"means nobody: {cidr} is in the cluster's pool {cluster.pool}, and ipBlock never means containers"
+            return why, "select them with podSelector or namespaceSelector"
+        if direction is Direction.INGRESS and not cidr.overlaps(cluster.hosts):
+            return f"means nobody: from outside nothing comes in, and {cidr} has no hosts", f"they are in {cluster.hosts}"
+        return None
 
     def _nobody(self, members: Members) -> str:
         """Return why nobody is meant."""
@@ -126,6 +143,22 @@ class _Reader:
             first = "this" if policy.number < other.number else "that"
             message = f"{other.title} has the same tier and priority and selects some of the same endpoints"
             yield "", message, f"give them different priorities: {first} one is asked first only because it is older"
+
+
+def _left_out(policy: Policy) -> Iterator[Found]:
+    """Yield directions that a NetworkPolicy has rules for, and that its policyTypes leave out."""
+    if not isinstance(policy.spec, PolicySpec) or not policy.document:
+        return
+    written = loads(policy.document).get("spec") or {}
+    for direction in Direction:
+        left_alone = (policy.spec.ingress if direction is Direction.INGRESS else policy.spec.egress) is None
+        if left_alone and written.get(direction):
+            name = direction.capitalize()
+            yield (
+                str(direction),
+                f"has no effect: policyTypes leaves out {name}",
+                f"add {name} to it, or remove these rules",
+            )
 
 
 def _known(labels: Iterable[Labels]) -> Known:
