@@ -90,4 +90,5 @@ def test_apply_with_a_way_back(cli: Cli, controller: Controller) -> None:
         f"This is taken back at {SHOWN} unless you confirm it: socketplane policy confirm",
     ]
     for wrong in ("2d", "0.5s"):
-        cli("policy", "apply", "-f", "-", "--confirm-within", wrong, stdin=document("a"), code=2)
+        result = cli("policy", "apply", "-f", "-", "--confirm-within", wrong, stdin=document("a"), code=2)
+        assert f"Invalid value for --confirm-within: '{wrong}' has to be from 1s to 24h" in result.stderr

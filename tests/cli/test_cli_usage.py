@@ -46,6 +46,8 @@ from socketplane.cli.main import app
         "policy plan",
         "policy violations --since ages",
         "policy inspect web/",
+        "policy inspect web/a/b",
+        "policy rm web/a/b",
         "explain a",
         "explain a :80",
         "explain a b:",

@@ -22,12 +22,15 @@ NO_NETWORK = "-"
 NAME_RULE = "a name is 1 to 63 letters, digits, '_', '.' and '-', and starts with a letter or digit"
 
 
-def duration(text: str, flag: str) -> float:
-    """Return seconds: 90, 90s, 30m, 24h, 7d or 2w."""
+def duration(text: str, flag: str, most: str = "") -> float:
+    """Return seconds: 90, 90s, 30m, 24h, 7d or 2w. With `most`, a duration too: a second at least, and that at most."""
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None or float(match[1]) == 0:
         raise typer.BadParameter(f"{text!r} is no duration; write for instance 30m, 24h or 7d", param_hint=flag)
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if most and not 1 <= seconds <= duration(most, flag):
+        raise typer.BadParameter(f"{text!r} has to be from 1s to {most}", param_hint=flag)
+    return seconds
 
 
 def address(text: str, flag: str) -> IPv4Address:
@@ -111,7 +114,7 @@ def policy_reference(text: str, network: str | None) -> tuple[str, str]:
         first, name = NO_NETWORK if network is None else network, text
     elif network is not None and network != first:
         raise typer.BadParameter(f"{text!r} is not on the network {network!r}", param_hint="--network")
-    if not (first and name):
+    if not (first and name) or "/" in name:
         raise typer.BadParameter(
             f"{text!r} names no policy; write NETWORK/NAME, or NAME for a ClusterNetworkPolicy", param_hint="POLICY"
         )

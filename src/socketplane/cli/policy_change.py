@@ -50,7 +50,7 @@ def apply(
         return
     from socketplane import wire  # heavy: pydantic
 
-    seconds = None if confirm_within is None else parse.duration(confirm_within, "--confirm-within")
+    seconds = None if confirm_within is None else parse.duration(confirm_within, "--confirm-within", most="24h")
     body = {"documents": policy_files.read(files, network), "network": network, "confirm_within": seconds}
     wanted = parse.body(wire.PolicyApply, body)
     with connect.session(connect.of(ctx)) as session:
