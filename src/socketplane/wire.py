@@ -441,30 +441,33 @@ class Denial(DenialReport):
 UdpPort = Annotated[int, Field(ge=0, le=65535)]
 
 
-class Stream(Wire):
-    """A UDP stream as conntrack knows it: who sent the first packet, and to whom."""
+class Streams(Wire):
+    """UDP streams as conntrack knows them: who sent the first packets, and to whom."""
 
     source: IPv4Address
-    source_port: UdpPort
     destination: IPv4Address
     port: UdpPort
     side: Literal["egress", "ingress"]
     """Whose tracking is told of: the source's (egress), or the destination's; its container is on the host that tells."""
+    source_ports: Annotated[list[UdpPort], Field(max_length=1000)] = []
+    """Those to be interrupted, if they are forbidden."""
 
 
 class StreamCheck(Wire):
-    """Streams of containers of one host, to be judged."""
+    """Streams of containers of one host, to be judged. Of all ports in it, the first thousand are interrupted."""
 
     revision: str
     """Of the rules that the host has installed: other ones can't be asked about."""
-    streams: Annotated[list[Stream], Field(max_length=1000)]
+    streams: Annotated[list[Streams], Field(max_length=1000)]
 
 
 class StreamsForbidden(Wire):
-    """Which of the streams that were asked about must not go on; their source's host is told to interrupt them."""
+    """Which of the streams that were asked about must not go on."""
 
     forbidden: list[int]
-    """By their place in the request."""
+    """By their place in the request. The hosts of their sources are told to interrupt the ports that were named."""
+    unheard: list[int] = []
+    """Those of them whose source's host has no agent that listens."""
 
 
 class Interruption(Wire):

@@ -33,7 +33,7 @@ class Tables:
         self.looks += 1
         if self.broken:
             raise Unavailable("no switch")
-        return {each for each in self.open if each.zone in zones}
+        return {each: 30 for each in self.open if each.zone in zones}
 
     async def settled(self):
         await asyncio.sleep(0)
@@ -63,14 +63,14 @@ class Ports:
 async def site(world, tmp_path, until):
     """A client on h1 and a server on h2 with a stream between them, and the means to run cutters."""
     async with AsyncExitStack() as stack:
-        site = SimpleNamespace(tables={}, ports={}, states={}, links={}, records={})
+        site = SimpleNamespace(tables={}, ports={}, clients={}, states={}, links={}, records={})
         await world.controller.active.reconciler.northbound.write([insert("NB_Global", {})])
         network = await world.admin.call("POST", "/v1/networks", {"name": "web"})
         for number, name in enumerate(("h1", "h2"), start=1):
             body = {"system_id": f"system-{name}", "address": f"127.0.0.{number}"}
             await world.admin.call("PUT", f"/v1/hosts/{name}", body)
             client = await stack.enter_async_context(world.controller.client(name))
-            site.tables[name], site.ports[name] = Tables(), Ports()
+            site.tables[name], site.ports[name], site.clients[name] = Tables(), Ports(), client
             label = {"app": "client" if name == "h1" else "server"}
             made = await attach(client, network, number, labels=label)
             address = IPv4Address(made["address"])
@@ -161,6 +161,26 @@ async def test_newer_rules_end_the_work_for_older_ones(site, until):
     await site.policy("client")
     await until(lambda: site.done("h2"))
     assert site.tables["h2"].open
+
+
+async def test_a_stream_whose_source_is_gone_is_nobodys(site, until):
+    site.run("h2")
+    await site.policy("nobody")
+    await until(lambda: site.tables["h2"].looks > 2)
+    await site.clients["h1"].call("DELETE", f"/v1/endpoints/{site.records['h1'].id}")
+    await until(lambda: site.done("h2"))
+    assert site.tables["h2"].open
+
+
+async def test_many_streams_are_ended_a_thousand_at_a_time(site, until):
+    site.run("h1")
+    site.run("h2")
+    tables = site.tables["h2"]
+    (one,) = tables.open
+    tables.open = {one._replace(source_port=port) for port in range(1, 2501)}
+    await site.policy("nobody")
+    await until(lambda: site.done("h2"), 20)
+    assert tables.open == set()
 
 
 async def test_rules_that_came_back_are_not_those_of_before(site, until):

@@ -63,14 +63,8 @@ def egress(name, subject):
     return {**kind, "metadata": {"name": name, "namespace": "web"}, "spec": spec}
 
 
-def stream(source, destination, side="ingress", source_port=5000, port=9):
-    return {
-        "source": source,
-        "source_port": source_port,
-        "destination": destination,
-        "port": port,
-        "side": side,
-    }
+def stream(source, destination, side="ingress", ports=(5000,)):
+    return {"source": source, "source_ports": list(ports), "destination": destination, "port": 9, "side": side}
 
 
 async def ask(client, host, revision, *streams):
@@ -87,7 +81,7 @@ async def test_the_host_of_a_forbidden_streams_source_is_told(world, told):
     asked = [
         stream(friend["address"], at),
         stream(client["address"], at),
-        stream("169.254.192.2", at, source_port=6000),  # h1's own stack; a container's own host is let in
+        stream("169.254.192.2", at, ports=(6000, 6001)),  # h1's own stack; a container's own host is let in
         stream("169.254.192.3", at),
         stream(client["address"], at, side="egress"),  # not of this host
         stream(OUTSIDE, at),
@@ -98,8 +92,9 @@ async def test_the_host_of_a_forbidden_streams_source_is_told(world, told):
     assert [(str(each.source), each.source_port, str(each.destination), each.port) for each in sent] == [
         (client["address"], 5000, at, 9),
         ("169.254.192.2", 6000, at, 9),
+        ("169.254.192.2", 6001, at, 9),
     ]
-    assert [(each.endpoint, each.source_mac, each.destination_mac) for each in sent] == [
+    assert [(each.endpoint, each.source_mac, each.destination_mac) for each in sent[:2]] == [
         (endpoint_id(2), client["mac"], server["mac"]),
         ("", mac_of(sent[1].source), "02:53:a9:fe:c0:01"),
     ]
@@ -174,3 +169,13 @@ async def test_a_host_asks_about_its_own(world):
     with pytest.raises(InvalidInput, match="1000"):
         await ask(world.h2, "h2", now.revision, *[stream(OUTSIDE, server["address"])] * 1001)
     assert await ask(world.h1, "h1", now.revision, stream("169.254.192.2", server["address"])) == []
+
+
+async def test_a_host_that_does_not_listen_is_named(world):
+    server = await attach(world.h2, world.web, 1, labels={"app": "server"})
+    client = await attach(world.h1, world.web, 2)
+    now = await apply(world, policy())
+    asked = [stream(client["address"], server["address"]), stream(client["address"], server["address"], ports=())]
+    body = {"revision": now.revision, "streams": asked}
+    answer = await world.h2.call("POST", "/v1/hosts/h2/streams", body)
+    assert answer == {"forbidden": [0, 1], "unheard": [0]}

@@ -61,4 +61,4 @@ def test_any_connection(source, destination, source_port, port, zone, rest):
 
 @given(st.text())
 def test_any_table(text):
-    assert open_streams(text, range(70000)) == set()
+    assert open_streams(text, range(70000)) == {}

@@ -12,7 +12,7 @@ from socketplane.agent.conntrack import Stream, open_streams
 
 TABLE = """\
 udp,orig=(src=10.192.0.3,dst=10.192.0.2,sport=5000,dport=9),reply=(src=10.192.0.2,dst=10.192.0.3,sport=9,dport=5000),zone=8
-udp,orig=(src=10.192.0.3,dst=10.192.0.2,sport=5000,dport=9),reply=(src=10.192.0.2,dst=10.192.0.3,sport=9,dport=5000),zone=9,mark=2
+udp,orig=(src=10.192.0.3,dst=10.192.0.2,sport=5000,dport=9),reply=(src=10.192.0.2,dst=10.192.0.3,sport=9,dport=5000),zone=9,timeout=12,mark=2
 udp,orig=(src=10.192.0.4,dst=10.192.0.2,sport=1,dport=9),reply=(src=10.192.0.2,dst=10.192.0.4,sport=9,dport=1),zone=8,mark=1
 udp,orig=(src=10.192.0.5,dst=10.192.0.2,sport=1,dport=9),reply=(src=10.192.0.2,dst=10.192.0.5,sport=9,dport=1),zone=8,mark=3,\
 labels=0x1001000000000000000000000000
@@ -29,9 +29,10 @@ icmp,orig=(src=10.192.0.3,dst=10.192.0.2,id=1,type=8,code=0),reply=(src=10.192.0
 
 def test_streams_that_are_open_in_ports_zones():
     server = "10.192.0.2"
-    assert open_streams(TABLE, {8}) == {Stream(8, "10.192.0.3", 5000, server, 9), Stream(8, "10.192.0.8", 1, server, 9)}
-    assert open_streams(TABLE, {8, 9, 0}) - open_streams(TABLE, {8}) == {Stream(9, "10.192.0.3", 5000, server, 9)}
-    assert open_streams(TABLE, set()) == open_streams("", {8}) == set()
+    here = {Stream(8, "10.192.0.3", 5000, server, 9): 0, Stream(8, "10.192.0.8", 1, server, 9): 29}
+    assert open_streams(TABLE, {8}) == here
+    assert open_streams(TABLE, {8, 9, 0}) == {**here, Stream(9, "10.192.0.3", 5000, server, 9): 12}
+    assert open_streams(TABLE, set()) == open_streams("", {8}) == {}
 
 
 TIME = b"2026-11-24T11:05:07.720Z"

@@ -20,6 +20,7 @@ _ENTRY = re.compile(
     re.MULTILINE,
 )
 _MARK = re.compile(r"\bmark=(0x[0-9a-f]+|\d+)")
+_TIMER = re.compile(r"\btimeout=(\d+)")
 _BLOCKED = 1  # bit of the mark: OVN's ct_mark.blocked
 
 
@@ -33,16 +34,20 @@ class Stream(NamedTuple):
     port: int
 
 
-def open_streams(table: str, zones: Collection[int]) -> set[Stream]:
-    """Return the UDP streams of these zones that OVN has not blocked, from what `dpctl/dump-conntrack` says."""
-    found = set()
+def open_streams(table: str, zones: Collection[int]) -> dict[Stream, int]:
+    """Return the UDP streams of these zones that OVN has not blocked, from what `dpctl/dump-conntrack -s` says.
+
+    Each with the seconds that it lasts if nothing more is sent in it.
+    """
+    found = {}
     for entry in _ENTRY.finditer(table):
         zone = int(entry[5])
         if zone not in zones:
             continue
         mark = _MARK.search(entry[6])
         if mark is None or not int(mark[1], 0) & _BLOCKED:
-            found.add(Stream(zone, entry[1], int(entry[3]), entry[2], int(entry[4])))
+            timer = _TIMER.search(entry[6])
+            found[Stream(zone, entry[1], int(entry[3]), entry[2], int(entry[4]))] = int(timer[1]) if timer else 0
     return found
 
 
@@ -53,10 +58,13 @@ class Conntrack:
         self._ovs = run / "openvswitch"
         self._ovn = run / "ovn"
 
-    async def streams(self, kind: Kind, zones: Collection[int]) -> set[Stream]:
-        """Return the UDP streams that are open in these zones. Unavailable: Open vSwitch does not answer."""
+    async def streams(self, kind: Kind, zones: Collection[int]) -> dict[Stream, int]:
+        """Return the UDP streams that are open in these zones, and how many seconds each lasts if it is idle.
+
+        Unavailable: Open vSwitch does not answer.
+        """
         control = await self._control(self._ovs, "ovs-vswitchd")
-        table = await ask(control, "dpctl/dump-conntrack", _DATAPATHS[kind], seconds=_SECONDS)
+        table = await ask(control, "dpctl/dump-conntrack", "-s", _DATAPATHS[kind], seconds=_SECONDS)
         return await asyncio.to_thread(open_streams, table, zones)
 
     async def settled(self) -> None:

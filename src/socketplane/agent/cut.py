@@ -9,9 +9,9 @@ an agent that was down. TCP's acknowledgements do the same for TCP.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import structlog
 
@@ -20,16 +20,15 @@ from socketplane.agent import hostport
 from socketplane.agent.conntrack import Stream
 from socketplane.agent.link import Link
 from socketplane.agent.plumbing import Kind
+from socketplane.agent.pursuit import AT_ONCE, Pursuit
 from socketplane.agent.state import State
 from socketplane.agent.wake import woken
 from socketplane.errors import Conflict, SocketPlaneError
 
-_AT_ONCE = 1000
-"""Streams in one question."""
 _SOON, _AT_LAST = 0.2, 30.0
 """Seconds until streams that should end are looked at again: twice as many each time, up to the second."""
 _ALARM = 10.0
-"""So long a pause makes streams that are still open an alarm: they went on for as long in all."""
+"""So long a pause makes streams that nobody ends an alarm: they went on for as long in all."""
 _log = structlog.get_logger()
 
 
@@ -46,14 +45,32 @@ class Ports(Protocol):
 class Connections(Protocol):
     """What is needed of `conntrack.Conntrack`."""
 
-    async def streams(self, kind: Kind, zones: Collection[int]) -> set[Stream]:
-        """Return the UDP streams that are open in these zones."""
+    async def streams(self, kind: Kind, zones: Collection[int]) -> Mapping[Stream, int]:
+        """Return the UDP streams that are open in these zones, and how many seconds each lasts if it is idle."""
 
     async def settled(self) -> None:
         """Return once no packet is handled by flows of earlier."""
 
     async def interrupt(self, port: str, packet: wire.Interruption) -> None:
         """Send a packet from a logical port."""
+
+
+class _Kind(NamedTuple):
+    """What streams have in common that are judged alike."""
+
+    source: str
+    destination: str
+    port: int
+    side: Literal["egress", "ingress"]
+
+    def streams(self, ports: Sequence[int] = ()) -> wire.Streams:
+        """Return them as the controller is asked about them."""
+        return wire.Streams.model_validate({**self._asdict(), "source_ports": ports})
+
+
+class _Stream(NamedTuple):
+    kind: _Kind
+    source_port: int
 
 
 class Cutter:
@@ -69,7 +86,7 @@ class Cutter:
         self._kind = kind
         self._changed = asyncio.Event()
         self._go_on = 0
-        self._asked: asyncio.Queue[wire.Interruption] = asyncio.Queue(_AT_ONCE)
+        self._asked: asyncio.Queue[wire.Interruption] = asyncio.Queue(AT_ONCE)
         link.on_rules(self._changed.set)
         link.on_interruptions(self._take)
 
@@ -78,9 +95,7 @@ class Cutter:
         """Streams that don't end."""
         if not self._go_on:
             return []
-        return [
-            f"UDP streams that policy forbids go on ({self._go_on}): the agent of the host where they begin does not act"
-        ]
+        return [f"UDP streams that policy forbids go on ({self._go_on}): no agent is heard on the hosts where they begin"]
 
     async def run(self) -> None:
         """Look after every change, for ever; the first time, if there was one while no agent ran."""
@@ -95,19 +110,17 @@ class Cutter:
     async def _enforce(self, rules: wire.Rules) -> None:
         """End what these rules forbid, and note that it is done, unless there are other rules meanwhile."""
         await self._ports.reached(rules.sequence)
+        pursuit: Pursuit[_Stream] = Pursuit()
         try:
-            await self._forbidden(rules, await self._streams())
+            await self._look(rules, pursuit)
             await self._connections.settled()  # until now a packet may have opened a stream by what the rules were before
-            forbidden = await self._forbidden(rules, await self._streams())
             pause = _SOON
-            while forbidden:
+            while left := await self._look(rules, pursuit):
                 await woken(self._changed, pause)
                 if self._link.rules != rules:
                     return
-                pause = min(2 * pause, _AT_LAST)
-                self._go_on = len(forbidden) if pause > _ALARM else 0
-                left = set(forbidden)
-                forbidden = await self._forbidden(rules, [each for each in await self._streams() if each in left])
+                pause = _SOON if left > AT_ONCE else min(2 * pause, _AT_LAST)
+                self._go_on = pursuit.unheard if pause > _ALARM else 0
         except Conflict:  # the controller has newer rules already, and will tell
             await woken(self._changed, _AT_LAST)
             return
@@ -116,33 +129,52 @@ class Cutter:
         self._state.rules = _name_of(rules)
         self._state.changed()
 
-    async def _streams(self) -> list[wire.Stream]:
-        """Return the streams that are open at this host's containers, each with the end that is here."""
+    async def _look(self, rules: wire.Rules, pursuit: Pursuit[_Stream]) -> int:
+        """Have forbidden streams interrupted; return how many are left to look after."""
+        streams = await self._streams()
+        kinds = await self._forbidden(rules, sorted({stream.kind for stream in streams}))
+        forbidden = {stream: end for stream, end in streams.items() if stream.kind in kinds}
+        now = time.monotonic()
+        chosen = await asyncio.to_thread(pursuit.choose, forbidden, now)
+        interrupted = await self._interrupt(rules, chosen) if chosen else []
+        pursuit.note(chosen, interrupted, now)
+        if chosen:
+            _log.info("streams.forbidden", open=len(forbidden), interrupted=len(interrupted), rules=rules.revision)
+        return len(pursuit.left(forbidden, now))
+
+    async def _streams(self) -> dict[_Stream, float]:
+        """Return the streams that are open at this host's containers, and when each ends if it is idle."""
         addresses = {f"sp-{record.id}": str(record.address) for record in self._state.endpoints.values()}
         zones = {zone: addresses[port] for zone, port in self._ports.zones().items() if port in addresses}
-        found = await self._connections.streams(self._kind(), zones) if zones else ()
-        return [
-            wire.Stream(
-                source=IPv4Address(stream.source),
-                source_port=stream.source_port,
-                destination=IPv4Address(stream.destination),
-                port=stream.port,
-                side="egress" if stream.source == zones[stream.zone] else "ingress",
-            )
-            for stream in sorted(found)
-        ]
+        if not zones:
+            return {}
+        now = time.monotonic()
+        found = await self._connections.streams(self._kind(), zones)
+        return await asyncio.to_thread(_placed, found, zones, now)  # there may be very many
 
-    async def _forbidden(self, rules: wire.Rules, streams: Sequence[wire.Stream]) -> list[wire.Stream]:
-        """Return those that must not go on. Who can end them is told so by the controller."""
-        found: list[wire.Stream] = []
-        for start in range(0, len(streams), _AT_ONCE):
-            asked = streams[start : start + _AT_ONCE]
-            body = wire.StreamCheck(revision=rules.revision, streams=list(asked))
-            answer = await self._link.call("POST", f"/v1/hosts/{self._link.host}/streams", body, patience=0)
-            found += [asked[place] for place in wire.StreamsForbidden.model_validate(answer).forbidden]
-        if found:
-            _log.info("streams.forbidden", count=len(found), rules=rules.revision)
+    async def _forbidden(self, rules: wire.Rules, kinds: Sequence[_Kind]) -> set[_Kind]:
+        """Return which must not go on."""
+        found: set[_Kind] = set()
+        for start in range(0, len(kinds), AT_ONCE):
+            asked = kinds[start : start + AT_ONCE]
+            answer = await self._ask(rules, [kind.streams() for kind in asked])
+            found.update(asked[place] for place in answer.forbidden)
         return found
+
+    async def _interrupt(self, rules: wire.Rules, streams: Sequence[_Stream]) -> list[_Stream]:
+        """Have streams interrupted by the hosts where they begin; return those of which a host could be told."""
+        ports: dict[_Kind, list[int]] = {}
+        for stream in streams:
+            ports.setdefault(stream.kind, []).append(stream.source_port)
+        answer = await self._ask(rules, [kind.streams(found) for kind, found in ports.items()])
+        unheard = {list(ports)[place] for place in answer.unheard}
+        return [stream for stream in streams if stream.kind not in unheard]
+
+    async def _ask(self, rules: wire.Rules, streams: list[wire.Streams]) -> wire.StreamsForbidden:
+        """Ask the controller about streams; ports in them are interrupted, where that is forbidden."""
+        body = wire.StreamCheck(revision=rules.revision, streams=streams)
+        answer = await self._link.call("POST", f"/v1/hosts/{self._link.host}/streams", body, patience=0)
+        return wire.StreamsForbidden.model_validate(answer)
 
     # Ending them
 
@@ -170,6 +202,17 @@ class Cutter:
             return f"sp-{record.id}" if record is not None and record.address == packet.source else None
         host = self._link.hosts.get(self._link.host)
         return f"{hostport.NAME}-{host.name}" if host is not None and host.gateway == packet.source else None
+
+
+def _placed(streams: Mapping[Stream, int], zones: Mapping[int, str], now: float) -> dict[_Stream, float]:
+    """Return streams with the end of them that is here, by the addresses of zones, and when each ends if it is idle."""
+    return {
+        _Stream(
+            _Kind(each.source, each.destination, each.port, "egress" if each.source == zones[each.zone] else "ingress"),
+            each.source_port,
+        ): now + timer
+        for each, timer in streams.items()
+    }
 
 
 def _name_of(rules: wire.Rules) -> str:

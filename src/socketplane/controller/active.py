@@ -73,9 +73,9 @@ class Active:
         """Tell those who watch that the northbound has other rules."""
         self._publish(wire.Change(type="put", kind="rules", rules=self.rules()))
 
-    def interrupt(self, host: str, interruptions: Sequence[wire.Interruption]) -> None:
-        """Have a host's agent interrupt streams. One that does not listen is not told: who asked for it asks again."""
-        self.hub.tell(host, line_of(wire.Change(type="interrupt", interruptions=list(interruptions))))
+    def interrupt(self, host: str, interruptions: Sequence[wire.Interruption]) -> bool:
+        """Have a host's agent interrupt streams; return whether it listens."""
+        return self.hub.tell(host, line_of(wire.Change(type="interrupt", interruptions=list(interruptions))))
 
     def publish_host(self, name: str) -> None:
         """Tell those who watch of a host as it is now."""

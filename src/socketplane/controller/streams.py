@@ -7,7 +7,7 @@ One packet in the first direction ends it: OVN drops that and marks the connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from uuid import UUID
@@ -20,19 +20,23 @@ from socketplane.model.spec import Direction, Policy, Protocol
 from socketplane.model.types import Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, Verdict, View, verdict
 
+INTERRUPTIONS = 1000
+"""At most, in answer to one request: who asks again finds the rest."""
+
 
 @dataclass(slots=True)
 class Found:
     """Which streams are forbidden, by their place; and what to do about them, by the host that can."""
 
     forbidden: list[int] = field(default_factory=list)
-    by_host: dict[str, list[wire.Interruption]] = field(default_factory=dict)
+    by_host: dict[str, tuple[list[int], list[wire.Interruption]]] = field(default_factory=dict)
+    """Places and interruptions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     place: int
-    stream: wire.Stream
+    stream: wire.Streams
     source: Endpoint | Host
     destination: Party
 
@@ -43,7 +47,7 @@ def check_revision(ruleset: Ruleset, revision: str) -> None:
         raise Conflict("the rules have changed", field="revision", remedy="ask again when the new ones are installed")
 
 
-def prepare(intent: Intent, host: str, streams: Sequence[wire.Stream]) -> Callable[[], Found]:
+def prepare(intent: Intent, host: str, streams: Sequence[wire.Streams]) -> Callable[[], Found]:
     """Return what judges streams, on a copy of what that needs, so that it may run in a thread.
 
     Streams whose end of their side is not on `host` are left alone, as are those whose source nobody can speak for.
@@ -70,12 +74,17 @@ def _parties(intent: Intent, addresses: set[IPv4Address]) -> dict[IPv4Address, E
 
 
 def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
-    found = Found()
+    found, left = Found(), INTERRUPTIONS
     for case in cases:
         if judge.forbids(case):
             found.forbidden.append(case.place)
             host = case.source.host if isinstance(case.source, Endpoint) else case.source.name
-            found.by_host.setdefault(host, []).append(judge.interruption(case))
+            ports = case.stream.source_ports[:left]
+            left -= len(ports)
+            if ports:
+                places, interruptions = found.by_host.setdefault(host, ([], []))
+                places.append(case.place)
+                interruptions.extend(judge.interruptions(case, ports))
     return found
 
 
@@ -106,18 +115,19 @@ class _Judge:
         names = {"", *(network.name or "" for network in networks if network is not None)}
         return [policy for name in names for policy in self._policies.get(name, ())]
 
-    def interruption(self, case: _Case) -> wire.Interruption:
-        """Return the packet that ends a stream."""
-        source, destination, stream = case.source, case.destination, case.stream
-        return wire.Interruption(
-            endpoint=source.id if isinstance(source, Endpoint) else "",
-            source=stream.source,
-            source_port=stream.source_port,
-            source_mac=source.mac if isinstance(source, Endpoint) else mac_of(source.gateway),
-            destination=stream.destination,
-            port=stream.port,
-            destination_mac=self._next_hop(source, destination),
-        )
+    def interruptions(self, case: _Case, ports: Sequence[int]) -> Iterator[wire.Interruption]:
+        """Yield the packets that end streams."""
+        source, stream = case.source, case.stream
+        for port in ports:
+            yield wire.Interruption(
+                endpoint=source.id if isinstance(source, Endpoint) else "",
+                source=stream.source,
+                source_port=port,
+                source_mac=source.mac if isinstance(source, Endpoint) else mac_of(source.gateway),
+                destination=stream.destination,
+                port=stream.port,
+                destination_mac=self._next_hop(source, case.destination),
+            )
 
     def _next_hop(self, source: Endpoint | Host, destination: Party) -> str:
         """Return the MAC that a packet is sent to: the destination's on the same network, else the router's."""

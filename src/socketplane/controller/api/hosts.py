@@ -124,9 +124,13 @@ async def check_streams(
     active = ctx.active
     streams.check_revision(active.reconciler.ruleset, body.revision)
     found = await run_in_threadpool(streams.prepare(active.store.committed, name, body.streams))
-    for host, interruptions in found.by_host.items():
-        active.interrupt(host, interruptions)
-    return wire.StreamsForbidden(forbidden=found.forbidden)
+    unheard = [
+        place
+        for host, (places, interruptions) in found.by_host.items()
+        if not active.interrupt(host, interruptions)
+        for place in places
+    ]
+    return wire.StreamsForbidden(forbidden=found.forbidden, unheard=unheard)
 
 
 @router.get("/tokens")
