@@ -1,6 +1,6 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only controller|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
+python -m bench [--only controller|policy|scale|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench import attach, controller, peers, shaping, table, traffic
+from bench import attach, controller, peers, policy_report, scale_report, shaping, table, traffic
 from bench.peers import Peers
+from bench.report import Section, merged
 from bench.table import Figure
 from socketplane.lab import build, labs
 
@@ -29,21 +29,39 @@ DAEMONS = ("controller", "agent", "plugin")
 def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure SocketPlane beside its peers.")
-    parser.add_argument("--only", choices=("controller", "attach", "traffic", "shaping"))
+    parser.add_argument("--only", choices=("controller", "policy", "scale", "attach", "traffic", "shaping"))
     parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(peers.CHECKOUT)}")
     options = parser.parse_args()
     load = os.getloadavg()[0]
-    sections: dict[str, Sequence[Figure]] = {}
+    sections: dict[str, Section] = {}
     if options.only in (None, "controller"):
-        sections["Controller, real ovsdb-servers, no switch"] = _controller()
+        sections["Controller, real ovsdb-servers, no switch"] = Section(_controller())
+    for name, module in (("policy", policy_report), ("scale", scale_report)):
+        if options.only in (None, name):
+            figures, picture = module.measure()
+            sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
     if options.only in (None, "attach", "traffic", "shaping"):
-        sections |= asyncio.run(_on_engines(options.only, options.rounds))
-    text = "\n".join(table.show(title, figures) for title, figures in sections.items())
-    sys.stdout.write(table.as_json(sections) + "\n" if options.output == "json" else text)
+        on_engines = asyncio.run(_on_engines(options.only, options.rounds))
+        sections |= {title: Section(figures) for title, figures in on_engines.items()}
+    found = {title: section.figures for title, section in sections.items()}
+    text = "\n".join(table.show(title, figures) for title, figures in found.items())
+    sys.stdout.write(table.as_json(found) + "\n" if options.output == "json" else text)
     if options.write:
-        REPORT.write_text(_report(text, load))
+        _write(sections, load)
+
+
+def _write(sections: Mapping[str, Section], load: float) -> None:
+    """Replace these sections of the report, and their pictures."""
+    now = datetime.now(UTC)
+    for section in sections.values():
+        if section.picture:
+            name, svg = section.picture
+            (REPORT.parent / "img").mkdir(exist_ok=True)
+            (REPORT.parent / "img" / name).write_text(svg)
+    texts = {title: section.text(title, now, load) for title, section in sections.items()}
+    REPORT.write_text(merged(REPORT.read_text() if REPORT.exists() else "", texts))
 
 
 def _controller() -> list[Figure]:
@@ -85,20 +103,6 @@ async def _attach(ready: Peers, rounds: int) -> list[Figure]:
 async def _memory(ready: Peers, ports: str) -> list[Figure]:
     resident = {daemon: await peers.resident(ready.near, daemon) for daemon in DAEMONS}
     return [Figure(f"resident memory: {daemon}, {ports}", "MiB", (value,)) for daemon, value in resident.items()]
-
-
-def _report(text: str, load: float) -> str:
-    when = datetime.now(UTC).strftime("%Y-%m-%d")
-    return (
-        "# Benchmarks\n\n"
-        f"Written by `make bench ARGS=--write` on {when}, Linux {platform.release()}, {platform.machine()}, "
-        f"{os.cpu_count()} processors, load {load:.1f} before it. "
-        "Runs are interleaved and medians quoted; a ratio is to the peer's median in the same run. Absolute figures vary "
-        "from run to run and machine to machine; ratios are what to compare. The lab's cables have checksum "
-        "and segmentation offload off, which the userspace datapath needs, and which costs Swarm's overlay across hosts "
-        "most of its speed. *Floor* is a driver that hands out addresses and veth pairs and forwards nothing: what "
-        "Docker's plugin protocol costs by itself.\n\n" + text
-    )
 
 
 if __name__ == "__main__":

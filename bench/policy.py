@@ -26,7 +26,7 @@ from bench import policy_intent as cluster
 from bench.scale_ovn import PATIENCE, northbound
 from socketplane.compile import TABLES, Compiler, Features, Intent, operations
 from socketplane.compile.segment import segments_of
-from socketplane.model.spec import ClusterRule, ClusterSpec, Policy, PolicySpec, Port, Protocol, Selector
+from socketplane.model.spec import ClusterRule, ClusterSpec, Policy, Port, Protocol, Selector
 from socketplane.model.types import Endpoint, effective_labels, network_labels
 from socketplane.ovsdb import Client, Replica
 
