@@ -1,6 +1,6 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only controller|policy|scale|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
+python -m bench [--only controller|policy|scale|enforcement|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench import attach, controller, peers, policy_report, scale_report, shaping, table, traffic
+from bench import attach, controller, peers, policy_lab, policy_report, scale_report, shaping, table, traffic
 from bench.peers import Peers
 from bench.report import Section, merged
 from bench.table import Figure
@@ -23,13 +23,14 @@ from socketplane.lab import build, labs
 NAME = "bench"
 REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
 FEW, MANY = 990, 9000
+CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "shaping")
 DAEMONS = ("controller", "agent", "plugin")
 
 
 def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure SocketPlane beside its peers.")
-    parser.add_argument("--only", choices=("controller", "policy", "scale", "attach", "traffic", "shaping"))
+    parser.add_argument("--only", choices=CHOICES)
     parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(peers.CHECKOUT)}")
@@ -42,6 +43,8 @@ def main() -> None:
         if options.only in (None, name):
             figures, picture = module.measure()
             sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
+    if options.only in (None, "enforcement"):
+        sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()))
     if options.only in (None, "attach", "traffic", "shaping"):
         on_engines = asyncio.run(_on_engines(options.only, options.rounds))
         sections |= {title: Section(figures) for title, figures in on_engines.items()}
