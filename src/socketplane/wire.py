@@ -33,6 +33,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | POST /v1/policies                        | admin  | `PolicyApply` -> `PolicyOutcome`: all or nothing |
 | POST /v1/policies/plan                   | admin  | `PolicyTrial` -> `PolicyPlan`: changes nothing |
 | DELETE /v1/policies/{network}/{name}     | admin  | |
+| POST /v1/policies/remove                 | admin  | `PolicyRemove` -> `PolicyOutcome`: several as one change |
 | GET /v1/policies/history                 | all    | `PolicyRevision`, the oldest that is kept first |
 | POST /v1/policies/rollback               | admin  | `PolicyRollback` -> `PolicyOutcome` |
 | POST /v1/policies/confirm                | admin  | `PolicyConfirm` -> `PolicyRevision`; idempotent |
@@ -317,6 +318,15 @@ class PolicyApply(PolicyDocuments):
 
     confirm_within: Annotated[float, Field(ge=1, le=86400)] | None = None
     """Seconds after which the change takes itself back, unless it is confirmed."""
+
+
+class PolicyRemove(Wire):
+    """Remove these policies as one change: NETWORK/NAME, or NAME of what belongs to no network.
+
+    Of a name that no policy has, nothing is removed, and the answer has no item.
+    """
+
+    policies: Annotated[list[str], Field(min_length=1, max_length=100_000)]
 
 
 class PolicyTrial(PolicyDocuments):

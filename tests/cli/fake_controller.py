@@ -79,6 +79,8 @@ class Controller:
                 assert self.plan is not None
                 wire.PolicyTrial.model_validate(request.body)
                 return self.plan
+            case ["POST", "policies", "remove"]:
+                return self.remove(wire.PolicyRemove.model_validate(request.body))
             case ["POST", "policies", "rollback"]:
                 wire.PolicyRollback.model_validate(request.body)
                 return self.outcome or wire.PolicyOutcome(items=[])
@@ -108,6 +110,14 @@ class Controller:
             case ["POST", "policies"]:
                 return self.apply(wire.PolicyApply.model_validate(request.body))
         raise NotFound(f"no {request.path}")
+
+    def remove(self, wanted: wire.PolicyRemove) -> wire.PolicyOutcome:
+        named = {f"{policy.network}/{policy.name}" if policy.network else policy.name: policy for policy in self.policies}
+        gone = [named[title] for title in wanted.policies if title in named]
+        self.policies = [policy for policy in self.policies if policy not in gone]
+        return wire.PolicyOutcome(
+            items=[wire.PolicyApplied(kind=one.kind, network=one.network, name=one.name, change="removed") for one in gone]
+        )
 
     def try_one(self, wanted: wire.Probe) -> Any:
         outcomes = self.probed[wanted.protocol, wanted.port]

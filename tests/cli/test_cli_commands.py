@@ -144,6 +144,13 @@ def test_token_and_policy_are_removed_by_name(cli: Cli, cluster: Controller) -> 
     assert (cluster.tokens, cluster.policies) == ([], [])
 
 
+def test_policies_are_removed_together_and_who_is_not_there_is_an_error(cli: Cli, cluster: Controller) -> None:
+    result = cli("policy", "rm", "web/gone", "guard", "web/allow-app", code=1)
+    assert (result.stdout, cluster.policies) == ("guard\nweb/allow-app\n", [])
+    assert result.stderr == "Error: no policy web/gone; `socketplane policy ls` lists them\n"
+    assert [request.path for request in cluster.requests] == ["/v1/policies/remove"]
+
+
 def test_policy_name_with_the_network_beside_it(cli: Cli, cluster: Controller) -> None:
     assert cli.json("policy", "inspect", "--network", "web", "allow-app")[0]["name"] == "allow-app"
     assert "write NETWORK/NAME" in cli("policy", "inspect", "web/", code=2).stderr

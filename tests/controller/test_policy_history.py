@@ -58,6 +58,18 @@ async def revisions(controller):
     return (await controller.admin.call("GET", "/v1/policies/history"))["items"]
 
 
+async def test_several_are_removed_as_one_change(world):
+    await apply(world, document("p", "a"), document("q", "a"), guard(1))
+    before = await state(world)
+    outcome = await world.admin.call("POST", "/v1/policies/remove", {"policies": ["web/q", "web/gone", "guard", "web/q"]})
+    assert [(item["name"], item["change"]) for item in outcome["items"]] == [("q", "removed"), ("guard", "removed")]
+    assert outcome["revision"] == 2 and len(await revisions(world)) == 2
+    await world.admin.call("POST", "/v1/policies/rollback", {"revision": 1})
+    assert await state(world) == before
+    nobody = await world.admin.call("POST", "/v1/policies/remove", {"policies": ["web/gone"]})
+    assert (nobody["items"], nobody["revision"]) == ([], None)
+
+
 async def test_every_change_is_a_revision_and_every_state_comes_back(world):
     states = [await state(world)]
     for change in (

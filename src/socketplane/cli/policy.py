@@ -20,7 +20,8 @@ from socketplane.cli import (
     policy_violations,
 )
 from socketplane.cli.complete import network_names, policy_names
-from socketplane.cli.output import Column, Output, OutputOption, QuietOption, examples, show, title
+from socketplane.cli.group import finish
+from socketplane.cli.output import Column, Output, OutputOption, QuietOption, clean, examples, fail, out, show, title
 
 app = typer.Typer(
     help="Policies: who may talk to whom (Kubernetes' NetworkPolicy and ClusterNetworkPolicy; a namespace is a network), "
@@ -109,9 +110,23 @@ def inspect(
     ),
 )
 def rm(ctx: typer.Context, policies: Policies, network: NetworkOption = None) -> None:
-    """Remove policies. A network without any is open inside, as Docker's networks are."""
-    references = {name: parse.policy_reference(name, network) for name in policies}
-    nouns.remove(ctx, policies, lambda session, name: session.call("DELETE", connect.path("policies", *references[name])))
+    """Remove policies, together. A network without any is open inside, as Docker's networks are."""
+    from socketplane import wire  # heavy: pydantic
+
+    named = {name: _title(*parse.policy_reference(name, network)) for name in policies}
+    with connect.session(connect.of(ctx)) as session:
+        outcome = session.call("POST", "/v1/policies/remove", wire.PolicyRemove(policies=list(named.values())))
+    removed = {title(item) for item in outcome["items"]}
+    for name, wanted in named.items():
+        if wanted in removed:
+            out(clean(name))
+        else:
+            fail(f"no policy {wanted}; `socketplane policy ls` lists them")
+    finish(removed.issuperset(named.values()))
+
+
+def _title(network: str, name: str) -> str:
+    return name if network == parse.NO_NETWORK else f"{network}/{name}"
 
 
 policy_history.register(app)

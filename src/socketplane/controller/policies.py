@@ -71,12 +71,14 @@ class Policies:
         finally:
             draft.undo(mark)
 
-    async def remove(self, who: str, network: str, name: str) -> None:
-        """Remove a policy."""
-        author = Author(who, "remove")
-        await self._writer.submit(
-            lambda draft: history.revise(draft, author, lambda draft: policies.remove(draft, network, name))
-        )
+    async def remove(self, who: str, titles: Collection[str]) -> wire.PolicyOutcome:
+        """Remove those of these policies that there are, as one change: nothing in between is ever in force."""
+
+        def plan(draft: Draft) -> wire.PolicyOutcome:
+            items, revision = history.revise(draft, Author(who, "remove"), lambda draft: policies.remove(draft, titles))
+            return _outcome(draft, items, revision)
+
+        return await self._writer.submit(plan)
 
     async def rollback(self, who: str, number: int) -> wire.PolicyOutcome:
         """Bring back the state right after a revision."""

@@ -88,11 +88,21 @@ async def rollback(body: Annotated[wire.PolicyRollback, body_as(wire.PolicyRollb
     return outcome
 
 
+@router.post("/policies/remove", openapi_extra=body_is(wire.PolicyRemove))
+async def remove_policies(body: Annotated[wire.PolicyRemove, body_as(wire.PolicyRemove)], ctx: Ctx) -> wire.PolicyOutcome:
+    """Remove policies as one change; who is not there is no item of the answer."""
+    ctx.active.reconciler.require()
+    outcome = await ctx.active.policies.remove(ctx.author, body.policies)
+    await ctx.written()
+    return outcome
+
+
 @router.delete("/policies/{network}/{name}", status_code=204)
 async def remove_policy(network: str, name: str, ctx: Ctx) -> None:
     """Remove a policy."""
     ctx.active.reconciler.require()
-    await ctx.active.policies.remove(ctx.author, _network(network), name)
+    policy = policies.find(ctx.active.store.committed, _network(network), name)
+    await ctx.active.policies.remove(ctx.author, [policy.title])
     await ctx.written()
 
 

@@ -52,6 +52,7 @@ GET    /v1/policies/{network}/{name}           MEMBER
 POST   /v1/policies                            ADMIN
 POST   /v1/policies/plan                       ADMIN
 POST   /v1/policies/confirm                    ADMIN
+POST   /v1/policies/remove                     ADMIN
 POST   /v1/policies/rollback                   ADMIN
 DELETE /v1/policies/{network}/{name}           ADMIN
 GET    /v1/schemas                             MEMBER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -136,8 +136,10 @@ def counts_together(policy: Policy) -> bool:
     return isinstance(policy.spec, ClusterSpec) or policy.spec.audit
 
 
-def remove(draft: Draft, network: str, name: str) -> Document:
-    """Remove a policy."""
-    policy = find(draft.intent, network, name)
-    draft.remove(policy)
-    return policy
+def remove(draft: Draft, titles: Collection[str]) -> list[wire.PolicyApplied]:
+    """Remove the policies of these names; one that is not there is left out of what is returned."""
+    there = {policy.title: policy for policy in documents(draft.intent).values()}
+    found = [there[title] for title in dict.fromkeys(titles) if title in there]
+    for policy in found:
+        draft.remove(policy)
+    return [applied(draft.intent, policy, "removed") for policy in found]
