@@ -111,11 +111,12 @@ class Cutter:
         """End what these rules forbid, and note that it is done, unless there are other rules meanwhile."""
         await self._ports.reached(rules.sequence)
         pursuit: Pursuit[_Stream] = Pursuit()
+        judged: dict[_Kind, bool] = {}
         try:
-            await self._look(rules, pursuit)
+            await self._look(rules, pursuit, judged)
             await self._connections.settled()  # until now a packet may have opened a stream by what the rules were before
             pause = _SOON
-            while left := await self._look(rules, pursuit):
+            while left := await self._look(rules, pursuit, judged):
                 await woken(self._changed, pause)
                 if self._link.rules != rules:
                     return
@@ -129,14 +130,17 @@ class Cutter:
         self._state.rules = _name_of(rules)
         self._state.changed()
 
-    async def _look(self, rules: wire.Rules, pursuit: Pursuit[_Stream]) -> int:
-        """Have forbidden streams interrupted; return how many are left to look after."""
+    async def _look(self, rules: wire.Rules, pursuit: Pursuit[_Stream], judged: dict[_Kind, bool]) -> int:
+        """Have forbidden streams interrupted; return how many are left to look after.
+
+        `judged` holds which kinds are forbidden, as far as is known, and is added to.
+        """
         streams = await self._streams()
-        kinds = await self._forbidden(rules, sorted({stream.kind for stream in streams}))
-        forbidden = {stream: end for stream, end in streams.items() if stream.kind in kinds}
+        await self._judge(rules, sorted({stream.kind for stream in streams} - judged.keys()), judged)
+        forbidden = {stream: end for stream, end in streams.items() if judged[stream.kind]}
         now = time.monotonic()
         chosen = await asyncio.to_thread(pursuit.choose, forbidden, now)
-        interrupted = await self._interrupt(rules, chosen) if chosen else []
+        interrupted = await self._interrupt(rules, chosen, judged) if chosen else []
         pursuit.note(chosen, interrupted, now)
         if chosen:
             _log.info("streams.forbidden", open=len(forbidden), interrupted=len(interrupted), rules=rules.revision)
@@ -152,22 +156,23 @@ class Cutter:
         found = await self._connections.streams(self._kind(), zones)
         return await asyncio.to_thread(_placed, found, zones, now)  # there may be very many
 
-    async def _forbidden(self, rules: wire.Rules, kinds: Sequence[_Kind]) -> set[_Kind]:
-        """Return which must not go on."""
-        found: set[_Kind] = set()
+    async def _judge(self, rules: wire.Rules, kinds: Sequence[_Kind], judged: dict[_Kind, bool]) -> None:
+        """Find out which kinds must not go on."""
         for start in range(0, len(kinds), AT_ONCE):
             asked = kinds[start : start + AT_ONCE]
             answer = await self._ask(rules, [kind.streams() for kind in asked])
-            found.update(asked[place] for place in answer.forbidden)
-        return found
+            judged.update(dict.fromkeys(asked, False))
+            judged.update({asked[place]: True for place in answer.forbidden})
 
-    async def _interrupt(self, rules: wire.Rules, streams: Sequence[_Stream]) -> list[_Stream]:
+    async def _interrupt(self, rules: wire.Rules, streams: Sequence[_Stream], judged: dict[_Kind, bool]) -> list[_Stream]:
         """Have streams interrupted by the hosts where they begin; return those of which a host could be told."""
         ports: dict[_Kind, list[int]] = {}
         for stream in streams:
             ports.setdefault(stream.kind, []).append(stream.source_port)
-        answer = await self._ask(rules, [kind.streams(found) for kind, found in ports.items()])
-        unheard = {list(ports)[place] for place in answer.unheard}
+        kinds = list(ports)
+        answer = await self._ask(rules, [kind.streams(ports[kind]) for kind in kinds])
+        judged.update({kind: place in answer.forbidden for place, kind in enumerate(kinds)})  # a source may be gone
+        unheard = {kinds[place] for place in answer.unheard}
         return [stream for stream in streams if stream.kind not in unheard]
 
     async def _ask(self, rules: wire.Rules, streams: list[wire.Streams]) -> wire.StreamsForbidden:

@@ -16,10 +16,12 @@ from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.ruleset import Ruleset
 from socketplane.errors import Conflict
+from socketplane.model.selection import is_on, labels_of, subject_of
 from socketplane.model.spec import Direction, Policy, Protocol
 from socketplane.model.types import Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, Verdict, View, verdict
 
+_ANY = ("", "")
 INTERRUPTIONS = 1000
 """At most, in answer to one request: who asks again finds the rest."""
 
@@ -94,9 +96,12 @@ class _Judge:
     def __init__(self, intent: Intent) -> None:
         self._cluster = intent.cluster.cluster
         self._networks = dict(intent.networks)
-        self._policies: dict[str, list[Policy]] = {}
+        self._wanting: dict[tuple[str, str, str], list[Policy]] = {}
+        """Policies by network and one label that their subjects need; those without one under empty names."""
         for policy in intent.policies.values():
-            self._policies.setdefault(policy.network, []).append(policy)
+            pair = next(iter(subject_of(policy).endpoints.match_labels), _ANY)
+            self._wanting.setdefault((policy.network, *pair), []).append(policy)
+        self._of_end: dict[str, list[Policy]] = {}
         self._known: dict[tuple[IPv4Address, IPv4Address, int], Verdict] = {}
 
     def forbids(self, case: _Case) -> bool:
@@ -110,10 +115,29 @@ class _Judge:
         return not found.allow and (found.direction == Direction.EGRESS) is (stream.side == "egress")
 
     def _about(self, *parties: Party) -> list[Policy]:
-        """Return the policies of these ends' networks, and those of no network."""
-        networks = [self._network(party.network) for party in parties if isinstance(party, Endpoint)]
-        names = {"", *(network.name or "" for network in networks if network is not None)}
-        return [policy for name in names for policy in self._policies.get(name, ())]
+        """Return the policies that matter to these ends: of a thousand, few do."""
+        found = [policy for party in parties if isinstance(party, Endpoint) for policy in self._about_end(party)]
+        return list({(policy.network, policy.name): policy for policy in found}.values())
+
+    def _about_end(self, end: Endpoint) -> list[Policy]:
+        if end.id not in self._of_end:
+            self._of_end[end.id] = list(self._find_about(end))
+        return self._of_end[end.id]
+
+    def _find_about(self, end: Endpoint) -> Iterator[Policy]:
+        network = self._network(end.network)
+        names = {"", (network and network.name) or ""}
+        if not end.known:  # any policy of its network may cut it off
+            yield from (each for (name, *_), policies in self._wanting.items() if name in names for each in policies)
+            return
+        view = View(self._cluster, self._networks, ())
+        labels = labels_of(view, end)
+        for name in names:
+            for pair in (_ANY, *labels.items()):
+                for policy in self._wanting.get((name, *pair), ()):
+                    subject = subject_of(policy)
+                    if is_on(view, subject, policy.network, end) and subject.endpoints.matches(labels):
+                        yield policy
 
     def interruptions(self, case: _Case, ports: Sequence[int]) -> Iterator[wire.Interruption]:
         """Yield the packets that end streams."""
