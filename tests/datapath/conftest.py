@@ -17,6 +17,7 @@ from socketplane.agent.datapath import Datapath
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
 from socketplane.identity import HostIdentity
+from socketplane.model.traffic import NO_LIMITS, Limits
 from socketplane.model.types import mac_of
 
 
@@ -83,11 +84,12 @@ async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
     """Start containers: port and membership first, then everything inside, as with Docker."""
     async with AsyncExitStack() as stack:
 
-        async def start(network: str = "web", address: str = "10.192.0.10") -> Container:
+        async def start(network: str = "web", address: str = "10.192.0.10", limits: Limits = NO_LIMITS) -> Container:
             endpoint_id = secrets.token_hex(32)
             topology.add_port(machine, network, endpoint_id, IPv4Address(address))
             stack.callback(topology.remove_port, machine, endpoint_id)
             name = await datapath.attach(endpoint_id, mac_of(IPv4Address(address)), datapath.mtu)
+            await datapath.shape(endpoint_id, limits)
             namespace = Namespace(machine)
             stack.callback(namespace.close)
             move(machine, name, namespace)

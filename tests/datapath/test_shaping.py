@@ -60,6 +60,16 @@ async def test_limits_hold_in_both_directions(datapath: Datapath, pair: tuple[Co
     assert 0.75 * 2 * TEN < into < 1.05 * 2 * TEN
 
 
+async def test_new_containers_are_limited_from_the_first_packet(machine: Machine, start: Start) -> None:
+    """A port that OVN has not taken yet moves, too."""
+    limits = Limits(Limit(TEN), Limit(TEN))
+    first, *others = [await start(address=f"10.192.0.{10 + number}", limits=limits) for number in range(6)]
+    for other in others:
+        assert ports(machine, other) == {"sw"}
+        assert ping(first.namespace, other.address)
+    assert sent(machine, first) > 0
+
+
 async def test_the_same_again_changes_nothing_and_a_new_rate_only_the_rate(
     machine: Machine, datapath: Datapath, pair: tuple[Container, Container]
 ) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from socketplane.agent import tc
-from socketplane.agent.netlink import Link, find_link, ignoring, kind_of
+from socketplane.agent.netlink import Link, Result, find_link, ignoring, kind_of
 from socketplane.agent.veth import GROUP, host_end
 from socketplane.errors import Conflict, NotFound, Unsupported
 from socketplane.model.traffic import Limits
@@ -42,22 +43,31 @@ def limiter_end(endpoint_id: str) -> str:
     return f"sl{endpoint_id[:12]}"
 
 
+def ensure_pair(ipr: IPRoute, endpoint_id: str) -> None:
+    """Make the pair alone. Raises as `ensure` does."""
+    _attempt(ipr, endpoint_id, lambda host: _pair(ipr, endpoint_id, int(host.get("mtu"))))
+
+
 def ensure(ipr: IPRoute, endpoint_id: str, limits: Limits) -> bool:
     """Make the detour, or set right what is wrong with it; return whether there was something to do.
 
     NotFound: the endpoint has no veth here. Conflict: a link, or its queueing discipline, is not ours. Unsupported: the
     kernel can't do it.
     """
+    return _attempt(ipr, endpoint_id, lambda host: _ensure(ipr, endpoint_id, host, limits))
+
+
+def _attempt(ipr: IPRoute, endpoint_id: str, function: Callable[[Link], Result]) -> Result:
     host = find_link(ipr, ifname=host_end(endpoint_id))
     try:
-        changed = None if host is None else ignoring(errno.ENODEV, function=lambda: _ensure(ipr, endpoint_id, host, limits))
+        if host is not None:
+            return function(host)
     except NetlinkError as error:
         if error.code in (errno.ENOENT, errno.EOPNOTSUPP):
             raise Unsupported("this kernel lacks what limits are made of", remedy=f"`modprobe -a {_MODULES}`") from None
-        raise
-    if changed is None:
-        raise NotFound(f"endpoint {endpoint_id[:12]} has no interface on this host")
-    return changed
+        if error.code != errno.ENODEV:
+            raise
+    raise NotFound(f"endpoint {endpoint_id[:12]} has no interface on this host")
 
 
 def _ensure(ipr: IPRoute, endpoint_id: str, host: Link, limits: Limits) -> bool:
