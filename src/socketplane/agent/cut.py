@@ -25,10 +25,11 @@ from socketplane.agent.state import State
 from socketplane.agent.wake import woken
 from socketplane.errors import Conflict, SocketPlaneError
 
-_SOON, _AT_LAST = 0.2, 30.0
+_SOON, _AT_LAST = 0.2, 5.0
 """Seconds until streams that should end are looked at again: twice as many each time, up to the second."""
-_ALARM = 10.0
-"""So long a pause makes streams that nobody ends an alarm: they went on for as long in all."""
+_REST = 4.0
+"""How many times as long as a look took comes before the next one: without a kernel's help, ovs-vswitchd forwards nothing
+while it writes down a table."""
 _log = structlog.get_logger()
 
 
@@ -86,6 +87,7 @@ class Cutter:
         self._kind = kind
         self._changed = asyncio.Event()
         self._go_on = 0
+        self._took = 0.0
         self._asked: asyncio.Queue[wire.Interruption] = asyncio.Queue(AT_ONCE)
         link.on_rules(self._changed.set)
         link.on_interruptions(self._take)
@@ -117,11 +119,11 @@ class Cutter:
             await self._connections.settled()  # until now a packet may have opened a stream by what the rules were before
             pause = _SOON
             while left := await self._look(rules, pursuit, judged):
-                await woken(self._changed, pause)
+                await woken(self._changed, max(pause, _REST * self._took))
                 if self._link.rules != rules:
                     return
                 pause = _SOON if left > AT_ONCE else min(2 * pause, _AT_LAST)
-                self._go_on = pursuit.unheard if pause > _ALARM else 0
+                self._go_on = pursuit.unheard if pause == _AT_LAST else 0
         except Conflict:  # the controller has newer rules already, and will tell
             await woken(self._changed, _AT_LAST)
             return
@@ -154,6 +156,7 @@ class Cutter:
             return {}
         now = time.monotonic()
         found = await self._connections.streams(self._kind(), zones)
+        self._took = time.monotonic() - now
         return await asyncio.to_thread(_placed, found, zones, now)  # there may be very many
 
     async def _judge(self, rules: wire.Rules, kinds: Sequence[_Kind], judged: dict[_Kind, bool]) -> None:
