@@ -182,7 +182,7 @@ class Compiler:
         old = self._marks.get(key)
         if policy is not None and not policy.spec.marks:
             policy = None
-        if old == policy:
+        if qos.same_marks(old, policy):
             return
         for network in self.index.networks_named(key[0]):
             self._use_marks(network.id, old, policy)

@@ -25,44 +25,51 @@ from socketplane.model.types import Cluster, Network
 STRONGEST = 32_000
 """Priority of the first mark on a network; each further one stands below."""
 _age = attrgetter("number", "name")
+Key = tuple[str, str]
 
 
 class Marks:
-    """Policies that mark, by their network's name and age."""
+    """Policies that mark, by their network's name and age, and the place of each one's marks among all of its network."""
 
     def __init__(self) -> None:
+        self._policies: dict[Key, TrafficPolicy] = {}
         self._on: dict[str, list[TrafficPolicy]] = {}
+        self._before: dict[Key, int] = {}
 
-    def get(self, key: tuple[str, str]) -> TrafficPolicy | None:
+    def get(self, key: Key) -> TrafficPolicy | None:
         """Return the policy of that network and name, if it marks anything."""
-        return next((policy for policy in self._on.get(key[0], ()) if policy.name == key[1]), None)
+        return self._policies.get(key)
 
     def on(self, network: str | None) -> list[TrafficPolicy]:
         """Return the policies of a network, the oldest first."""
         return self._on.get(network or "", [])
 
-    def replace(self, old: TrafficPolicy | None, new: TrafficPolicy | None) -> list[tuple[str, str]]:
-        """Put a policy in the place of another; return the keys of those whose place among all is another now."""
-        for policy in (old, new):
-            if policy is None or not policy.spec.marks:
-                continue
-            found = self._on.setdefault(policy.network, [])
-            if policy is old:
-                del found[bisect_left(found, _age(policy), key=_age)]
-            else:
-                insort(found, policy, key=_age)
-        moved = [policy for policy in (old, new) if policy is not None]
-        affected = {(policy.network, policy.name): None for policy in moved}
-        for policy in moved:
-            on = self._on.get(policy.network, [])
-            affected.update({(later.network, later.name): None for later in on if _age(later) > _age(policy)})
-            if not on:
-                self._on.pop(policy.network, None)
-        return list(affected)
-
     def before(self, policy: TrafficPolicy) -> int:
         """Return how many marks of its network are stronger than a policy's first."""
-        return sum(len(older.spec.marks) for older in self.on(policy.network) if _age(older) < _age(policy))
+        return self._before[policy.network, policy.name]
+
+    def replace(self, old: TrafficPolicy | None, new: TrafficPolicy | None) -> list[Key]:
+        """Put a policy that marks in the place of another; return it, and those whose place is another now."""
+        if old is not None:
+            found = self._on[old.network]
+            del found[bisect_left(found, _age(old), key=_age)]
+            del self._policies[old.network, old.name]
+        if new is not None:
+            insort(self._on.setdefault(new.network, []), new, key=_age)
+            self._policies[new.network, new.name] = new
+        some = new or old
+        if some is None:
+            return []
+        key, places, count = (some.network, some.name), {}, 0
+        for policy in self.on(some.network):
+            places[policy.network, policy.name] = count
+            count += len(policy.spec.marks)
+        moved = [other for other, place in places.items() if self._before.get(other) != place]
+        if not places:
+            self._on.pop(some.network, None)
+        self._before.pop(key, None)
+        self._before |= places
+        return [key, *moved]
 
 
 def segments_of(policy: TrafficPolicy, network: UUID) -> set[SegmentKey]:
@@ -95,6 +102,15 @@ def compile_marks(output: Output, policy: TrafficPolicy, network: Network, clust
                 {"policy": policy.title},
             )
             output.edge("Logical_Switch", switch, "qos_rules", row)
+
+
+def same_marks(old: TrafficPolicy | None, new: TrafficPolicy | None) -> bool:
+    """Return whether two policies' rows are the same."""
+    return _of(old) == _of(new)
+
+
+def _of(policy: TrafficPolicy | None) -> object:
+    return policy and (policy.number, policy.spec.subject, policy.spec.marks)
 
 
 def unmarkable(policies: Iterable[TrafficPolicy]) -> SocketPlaneError | None:
