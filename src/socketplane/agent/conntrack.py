@@ -8,6 +8,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from socketplane import wire
 from socketplane.agent.plumbing import Kind
 from socketplane.agent.unixctl import ask, control_socket
@@ -15,12 +17,15 @@ from socketplane.errors import Unavailable
 
 _DATAPATHS: dict[Kind, str] = {"kernel": "system@ovs-system", "userspace": "netdev@ovs-netdev"}
 _SECONDS = 30.0
+_CYCLES = 1.0
+"""Seconds in which it looks through all that it remembers, twice."""
 _ENTRY = re.compile(
     r"^udp,orig=\(src=([0-9.]+),dst=([0-9.]+),sport=(\d+),dport=(\d+)\),reply=\([^)]*\),[^\n]*?\bzone=(\d+)([^\n]*)$",
     re.MULTILINE,
 )
 _MARK = re.compile(r"\bmark=(0x[0-9a-f]+|\d+)")
 _TIMER = re.compile(r"\btimeout=(\d+)")
+_log = structlog.get_logger()
 _BLOCKED = 1  # bit of the mark: OVN's ct_mark.blocked
 
 
@@ -70,7 +75,11 @@ class Conntrack:
     async def settled(self) -> None:
         """Return once what the datapath remembers of packets seen agrees with the flows that are installed now."""
         control = await self._control(self._ovs, "ovs-vswitchd")
-        await ask(control, "revalidator/wait", seconds=_SECONDS)
+        try:
+            await ask(control, "revalidator/wait", seconds=_SECONDS)
+        except Unavailable as error:  # it can't tell where it has datapaths of both kinds
+            _log.info("revalidation.not_told", reason=str(error))
+            await asyncio.sleep(_CYCLES)
 
     async def interrupt(self, port: str, packet: wire.Interruption) -> None:
         """Send a packet from a logical port of this host, as if it came from there. Unavailable: OVN does not do it."""

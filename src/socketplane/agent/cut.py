@@ -27,6 +27,7 @@ from socketplane.errors import Conflict, SocketPlaneError
 
 _SOON, _AT_LAST = 0.2, 5.0
 """Seconds until streams that should end are looked at again: twice as many each time, up to the second."""
+_STALE = 30.0
 _REST = 4.0
 """How many times as long as a look took comes before the next one: without a kernel's help, ovs-vswitchd forwards nothing
 while it writes down a table."""
@@ -125,7 +126,7 @@ class Cutter:
                 pause = _SOON if left > AT_ONCE else min(2 * pause, _AT_LAST)
                 self._go_on = pursuit.unheard if pause == _AT_LAST else 0
         except Conflict:  # the controller has newer rules already, and will tell
-            await woken(self._changed, _AT_LAST)
+            await woken(self._changed, _STALE)
             return
         finally:
             self._go_on = 0

@@ -64,10 +64,10 @@ class Active:
             limits={key: limits_of(found) for key, found in limits.items()} if host else None,
         )
 
-    def rules(self) -> wire.Rules:
-        """Return which rules the northbound has."""
+    def rules(self) -> wire.Rules | None:
+        """Return which rules the northbound has; None while it refuses some of the first ones."""
         revision, sequence = self.reconciler.ruleset.written
-        return wire.Rules(revision=revision, sequence=sequence)
+        return wire.Rules(revision=revision, sequence=sequence) if revision else None
 
     def publish_rules(self) -> None:
         """Tell those who watch that the northbound has other rules."""
