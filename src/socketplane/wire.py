@@ -40,7 +40,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/policies/violations?policy=&since= | all  | `PolicyViolation`, the latest first; since: seconds ago |
 | GET /v1/schemas/{kind}, /v1/schemas      | all    | JSON schema of a kind of document; of all kinds together |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
-| GET /v1/reach?network=&by=              | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
+| GET /v1/reach?network=&by=&version=     | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
 | GET /v1/reach/samples?network=&by=&limit= | all | `ReachSamples`: connections by which to see whether it is true |
 | POST /v1/probes                          | admin  | `ProbeRequest` -> `ProbeResults`: connections that are really tried |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
@@ -52,7 +52,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -168,6 +168,11 @@ class NetworkCreate(Wire):
     gateway: IPv4Address | None = None
     """None: the subnet's first address."""
     ip_range: IPv4Network | None = None
+    ipv6: bool = False
+    """Whether its containers have IPv6 addresses too; so is with `subnet6`."""
+    subnet6: IPv6Network | None = None
+    """None: with `ipv6`, the next free one of the cluster's IPv6 pool."""
+    gateway6: IPv6Address | None = None
     internal: bool = False
     labels: Labels = {}
     request: str = ""
@@ -175,22 +180,28 @@ class NetworkCreate(Wire):
 
 
 class NetworkPatch(Wire):
-    """What Docker told later. None leaves a field alone; `gateway` only while no endpoint exists."""
+    """What Docker told later. None leaves a field alone; gateways and IPv6 only while no endpoint exists."""
 
     name: Name | None = None
     gateway: IPv4Address | None = None
+    ipv6: bool | None = None
+    """Give it IPv6, as `NetworkCreate` does; it is not taken away again."""
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
     internal: bool | None = None
     labels: Labels | None = None
 
 
 class Network(Wire):
-    """A network. `name` is empty while pending."""
+    """A network. `name` is empty while pending; without `subnet6` it has IPv4 only."""
 
     id: UUID
     name: str
     subnet: IPv4Network
     gateway: IPv4Address
     ip_range: IPv4Network | None = None
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
     internal: bool = False
     labels: Labels = {}
     endpoints: int = 0
@@ -199,10 +210,12 @@ class Network(Wire):
 
 
 class LeaseCreate(Wire):
-    """Ask for an address; `address` None means any. The gateway's lease is shared by all hosts."""
+    """Ask for an address; `address` None means any. The gateways' leases are shared by all hosts."""
 
     kind: Literal["gateway", "endpoint", "auxiliary"] = "endpoint"
-    address: IPv4Address | None = None
+    address: IPv4Address | IPv6Address | None = None
+    version: Literal[4, 6] = 4
+    """Of IP, where `address` does not tell it."""
     request: str
     """Id made by the agent: the same twice means once."""
 
@@ -211,7 +224,7 @@ class Lease(Wire):
     """A held address, with its prefix length as Docker wants it."""
 
     network: UUID
-    address: IPv4Address
+    address: IPv4Address | IPv6Address
     prefix: int
     kind: Literal["gateway", "endpoint", "auxiliary"]
     host: str
@@ -239,6 +252,7 @@ class EndpointPut(Wire):
 
     network: UUID
     address: IPv4Address
+    address6: IPv6Address | None = None
     mac: Mac
     container: str = ""
     name: str = ""
@@ -256,6 +270,7 @@ class Endpoint(Wire):
     network_name: str
     host: str
     address: IPv4Address
+    address6: IPv6Address | None = None
     mac: str
     container: str = ""
     name: str = ""
@@ -422,8 +437,8 @@ class DenialReport(Wire):
 
     rule: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]{1,40}$")]
     """Id of the rule, as drop logs carry it and `explain` names it."""
-    source: IPv4Address
-    destination: IPv4Address
+    source: IPv4Address | IPv6Address
+    destination: IPv4Address | IPv6Address
     protocol: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")]
     port: Annotated[int | None, Field(ge=0, le=65535)] = None
     """Of the destination; None where the protocol has none."""
@@ -454,8 +469,8 @@ UdpPort = Annotated[int, Field(ge=0, le=65535)]
 class Streams(Wire):
     """UDP streams as conntrack knows them: who sent the first packets, and to whom."""
 
-    source: IPv4Address
-    destination: IPv4Address
+    source: IPv4Address | IPv6Address
+    destination: IPv4Address | IPv6Address
     port: UdpPort
     side: Literal["egress", "ingress"]
     """Whose tracking is told of: the source's (egress), or the destination's; its container is on the host that tells."""
@@ -485,10 +500,10 @@ class Interruption(Wire):
 
     endpoint: str
     """Where it comes from; empty for the host itself."""
-    source: IPv4Address
+    source: IPv4Address | IPv6Address
     source_port: UdpPort
     source_mac: Mac
-    destination: IPv4Address
+    destination: IPv4Address | IPv6Address
     port: UdpPort
     destination_mac: Mac
 

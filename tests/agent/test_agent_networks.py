@@ -87,7 +87,7 @@ async def test_dockers_own_addresses_are_refused_with_the_right_command(world, h
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"ipv6": True}, "IPv6 is not supported yet"),
+        ({"ipv6": True, "subnet6": "fd00::/64"}, r"fd00::/64 is not in the cluster's pool fd\w+:\w+:\w+::/48"),
         ({"subnet": "192.168.0.0/24"}, "192.168.0.0/24"),
         ({"subnet": "10.200.0.0/24", "gateway": "10.201.0.1"}, "gateway"),
         ({"options": {"com.docker.network.driver.mtu": "1400"}}, "--opt com.docker.network.driver.mtu: no such option"),

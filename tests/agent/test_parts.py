@@ -325,7 +325,7 @@ async def test_deletions_wait_for_the_controller_and_are_gathered():
     outbox = Outbox(Link(client, "h1", clock=lambda: now[0]))
     net = uuid4()
     for number in range(5):
-        await outbox.delete_endpoint(f"{number:064x}", (net, GATEWAY + number))
+        await outbox.delete_endpoint(f"{number:064x}", [(net, GATEWAY + number)])
     await outbox.release(net, GATEWAY + 100)
     await outbox.release(net, GATEWAY + 1)  # Docker's echo of what goes with its endpoint
     assert not outbox.empty
@@ -350,7 +350,7 @@ async def test_what_the_controller_refuses_to_delete_is_not_sent_for_ever():
 
     client.answer = refuse
     outbox = Outbox(Link(client, "h1"))
-    await outbox.delete_endpoint("ab" * 32, None)
+    await outbox.delete_endpoint("ab" * 32)
     await outbox.release(uuid4(), GATEWAY)
     assert outbox.empty
 
@@ -364,7 +364,7 @@ async def test_a_controller_that_hangs_does_not_hold_up_a_stop():
     client.call = hang
     outbox = Outbox(Link(client, "h1"), wait=0.01)
     async with asyncio.timeout(1):
-        await outbox.delete_endpoint("ab" * 32, None)
+        await outbox.delete_endpoint("ab" * 32)
     assert not outbox.empty
 
 

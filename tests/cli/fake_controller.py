@@ -143,7 +143,7 @@ class Controller:
     def create_network(self, wanted: wire.NetworkCreate) -> wire.Network:
         subnet = wanted.subnet or "10.192.0.0/22"
         network = wire.Network.model_validate(
-            wanted.model_dump(exclude={"request"})
+            wanted.model_dump(exclude={"request", "ipv6"})
             | {
                 "id": f"{len(self.networks):08x}-0000-4000-8000-000000000000",
                 "subnet": subnet,

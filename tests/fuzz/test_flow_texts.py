@@ -56,7 +56,7 @@ def test_any_connection(source, destination, source_port, port, zone, rest):
     ends = f"orig=(src={source},dst={destination},sport={source_port},dport={port})"
     line = f"udp,{ends},reply=(src={destination},dst={source},sport={port},dport={source_port}),zone={zone}{rest}"
     for found in open_streams(f"\n{line}\n{line}", range(70000)):
-        assert re.fullmatch(r"[0-9.]+", found.source) and str(found.zone) in line
+        assert re.fullmatch(r"[0-9a-f.:]+", found.source) and str(found.zone) in line
 
 
 @given(st.text())

@@ -44,7 +44,7 @@ async def compare(ovn: Northd, cluster: Cluster, questions: list[Packet], seed: 
 def check_names(cluster: Cluster, packet: Packet, said: Verdict, seen: Seen) -> None:
     """Check that the rule that is named is the one in the log or the label, and that audit logs what it has to."""
     explained = (packet, said, seen)
-    if any(network.gateway == packet.destination for network in cluster.networks.values()):
+    if any(packet.destination in network.gateways for network in cluster.networks.values()):
         return  # policies judge the router's answer as well: to the tracer it is as new as the question
     if said.allow:
         # Where policies with several subjects isolate, the line names one of them.

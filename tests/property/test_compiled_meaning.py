@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given
@@ -22,13 +23,15 @@ from support.random_cluster import expressible
 Cluster = tuple[View, list[Endpoint]]
 packets = st.tuples(st.sampled_from([None, *Protocol]), st.sampled_from([53, 80, 81, 443, 8080]))
 HOSTS = [host(1), host(2)]
+OUTSIDE6 = [IPv6Address("2001:db8::9"), CLUSTER.pool6.network_address + 900]
 OUTSIDE = [address_of(3), address_of(9), CLUSTER.pool.network_address + 900, CLUSTER.pool.broadcast_address - 1]
 
 
+@pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("tiers", [True, False])
 @given(views(), packets)
 def test_what_is_compiled_means_what_the_verdict_says(
-    tiers: bool, cluster: Cluster, packet: tuple[Protocol | None, int]
+    version: int, tiers: bool, cluster: Cluster, packet: tuple[Protocol | None, int]
 ) -> None:
     view, endpoints = cluster
     if not tiers:
@@ -36,11 +39,11 @@ def test_what_is_compiled_means_what_the_verdict_says(
     features, (protocol, port) = Features(acl_tier=tiers), packet
     assert unsupported(features, view.policies) is None
     acls = Acls(compile_all(CLUSTER, features, [*HOSTS, *view.networks.values(), *endpoints, *view.policies]))
-    others: list[Party] = [*endpoints, *HOSTS, *OUTSIDE]
+    others: list[Party] = [*endpoints, *HOSTS, *(OUTSIDE if version == 4 else OUTSIDE6)]
     pairs = [(a, b) for a in endpoints for b in others if a != b] + [(a, b) for a in HOSTS for b in endpoints]
     for source, destination in pairs:
-        said = verdict(view, source, destination, protocol, port if protocol else None)
-        does = passes(view, acls, source, destination, protocol or "icmp4", port)
+        said = verdict(view, source, destination, protocol, port if protocol else None, version=version)
+        does = passes(view, acls, source, destination, protocol or "icmp", port, version=version)
         assert said.allow == does.allow, (source, destination, said)
         _check_names(said, does)
 

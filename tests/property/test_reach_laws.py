@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ Service = tuple[Protocol | None, int | None]
 SERVICES: list[Service] = [(None, None), *((protocol, port) for protocol in Protocol for port in (53, 80, 81, 443, 9))]
 FEW: list[Service] = [(None, None), (Protocol.TCP, 80), (Protocol.TCP, 81), (Protocol.UDP, 53), (Protocol.SCTP, 443)]
 ADDRESSES = [address_of(1), address_of(9), address_of(200), CLUSTER.hosts.network_address + 9, IPv4Address("203.0.113.9")]
+ADDRESSES6 = [*map(IPv6Address, ["2001:db8::9", "fe80::1"]), *(CLUSTER.pool6.network_address + n for n in (1, 77))]
 INSIDE = [CLUSTER.pool.network_address + 1, CLUSTER.pool.network_address + 1025, CLUSTER.pool.broadcast_address - 1]
 
 
@@ -31,15 +33,17 @@ def pairs(endpoints: list[Endpoint]) -> list[tuple[Party, Party]]:
     return found + [(a, b) for a in [host(1), host(2), ADDRESSES[0]] for b in endpoints]
 
 
+@pytest.mark.parametrize("version", [4, 6])
 @given(views())
-def test_a_service_may_be_opened_if_the_verdict_says_so(cluster: tuple[View, list[Endpoint]]) -> None:
+def test_a_service_may_be_opened_if_the_verdict_says_so(version: int, cluster: tuple[View, list[Endpoint]]) -> None:
     view, endpoints = cluster
     view = replace(view, endpoints=endpoints, hosts=[host(1), host(2)])
-    reach = Reach(view)
-    for source, destination in pairs(endpoints):
+    reach = Reach(view, Cells(view, view.policies, lambda _: "", version))
+    inner: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, host(1), *ADDRESSES6]]
+    for source, destination in pairs(endpoints) if version == 4 else inner:
         allowed = reach.ports(source, destination)
         for service in SERVICES:
-            said = verdict(view, source, destination, *service)
+            said = verdict(view, source, destination, *service, version=version)
             assert allowed.includes(*service) == said.allow, (source, destination, service, said)
 
 

@@ -45,7 +45,7 @@ def test_what_is_compiled_means_what_the_verdict_says(state: State, packet: tupl
     acls = Acls(compile_all(CLUSTER, Features(), state.values()))
     for source, destination in pairs(state):
         said = ask(view, source, destination, packet)
-        does = passes(view, acls, source, destination, packet[0] or "icmp4", packet[1])
+        does = passes(view, acls, source, destination, packet[0] or "icmp", packet[1])
         assert said.allow == does.allow, (source, destination, said)
 
 

@@ -6,13 +6,14 @@ tests/northd asks the real OVN the same questions.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
 from socketplane.compile import Desired
 from socketplane.compile.names import endpoint_port, host_port
-from socketplane.model.types import Cluster, Endpoint, Host
+from socketplane.model.selection import address_of
+from socketplane.model.types import Address, Cluster, Endpoint
 from socketplane.model.verdict import Party, View
 
 
@@ -20,10 +21,10 @@ from socketplane.model.verdict import Party, View
 class Packet:
     """The first packet of a connection."""
 
-    source: IPv4Address
-    destination: IPv4Address
+    source: Address
+    destination: Address
     protocol: str
-    """tcp, udp, sctp or icmp4."""
+    """tcp, udp, sctp or icmp."""
     port: int = 0
 
 
@@ -43,7 +44,7 @@ class Acls:
     def __init__(self, desired: Desired) -> None:
         rows = {key.uuid: row for key, row in desired.rows.items()}
         self._groups: dict[str, set[str]] = {}
-        self._addresses: dict[str, set[IPv4Address]] = {}
+        self._addresses: dict[str, set[Address]] = {}
         self._acls: list[tuple[str, Any]] = []
         switches: dict[str, UUID] = {}
         for key, row in desired.rows.items():
@@ -61,7 +62,7 @@ class Acls:
             else:
                 self._groups[group].add(rows[edge.child]["name"])
                 self._addresses[group] |= {
-                    IPv4Address(text.split()[1]) for text in rows[edge.child]["addresses"] if " " in text
+                    ip_address(part) for text in rows[edge.child]["addresses"] for part in text.split()[1:]
                 }
         self._switch_of = switches
         self._switches = {group: {switches[port] for port in ports} for group, ports in self._groups.items()}
@@ -80,7 +81,10 @@ class Acls:
             logged |= {acl["name"] for acl in deciding if acl["log"]}
             if action != "pass":
                 return Outcome(
-                    action != "drop", {acl["name"] for acl in deciding}, logged, {acl["label"] for acl in deciding}
+                    action not in ("drop", "reject"),
+                    {acl["name"] for acl in deciding},
+                    logged,
+                    {acl["label"] for acl in deciding},
                 )
         return Outcome(True, set(), logged)
 
@@ -96,16 +100,20 @@ class Acls:
             first, field, last = term.split(" <= ")
             return packet.protocol == _transport(field) and int(first) <= packet.port <= int(last)
         if " == " not in term:
-            return term in ("ip", "ip4", packet.protocol)
+            return term in ("ip", f"ip{packet.source.version}", packet.protocol)
         field, value = term.split(" == ")
         if field in ("inport", "outport"):
             assert field == ("inport" if stage == "from-lport" else "outport"), "a field of the other stage"
             return port in self._groups[value.removeprefix("@")]
-        if field in ("ip4.src", "ip4.dst"):
-            address = packet.source if field == "ip4.src" else packet.destination
+        if field in ("ip4.src", "ip4.dst", "ip6.src", "ip6.dst"):
+            address = packet.source if field.endswith("src") else packet.destination
+            if f"ip{address.version}" != field.partition(".")[0]:
+                return False
             if value.startswith("$"):
-                return address in self._addresses[value[1:].removesuffix("_ip4")]
-            return any(address in IPv4Network(text) for text in _set(value))
+                group, _, family = value[1:].rpartition("_")
+                assert family == field.partition(".")[0], "a set of the other version"
+                return address in self._addresses[group]
+            return any(address in ip_network(text) for text in _set(value))
         return packet.protocol == _transport(field) and packet.port in map(int, _set(value))
 
 
@@ -119,9 +127,14 @@ def _transport(field: str) -> str:
     return protocol
 
 
-def passes(view: View, acls: Acls, source: Party, destination: Party, protocol: str, port: int) -> Outcome:
+def passes(
+    view: View, acls: Acls, source: Party, destination: Party, protocol: str, port: int, *, version: int = 4
+) -> Outcome:
     """Return what becomes of a packet between two ends: source's ACLs, the router, destination's ACLs."""
-    packet = Packet(address(source), address(destination), protocol, port)
+    start, end = address_of(source, version), address_of(destination, version)
+    if start is None or end is None:
+        return Outcome(False)  # port security, or no address to send to
+    packet = Packet(start, end, protocol, port)
     out = Outcome(True)
     if isinstance(source, Endpoint):
         out = acls.judge("from-lport", endpoint_port(source), packet, source.host)
@@ -132,18 +145,12 @@ def passes(view: View, acls: Acls, source: Party, destination: Party, protocol: 
     if routed and any(view.networks[uuid].internal for uuid in networks):
         return Outcome(False, set(), out.logged)
     if not isinstance(destination, Endpoint):
-        return Outcome(not in_pool(view.cluster, destination), out.names, out.logged, out.labels)
+        there = version == 4 and not in_pool(view.cluster, destination)
+        return Outcome(there, out.names, out.logged, out.labels)
     into = acls.judge("to-lport", endpoint_port(destination), packet, destination.host)
     return Outcome(into.allow, into.names, out.logged | into.logged, into.labels)
 
 
 def in_pool(cluster: Cluster, party: Party) -> bool:
     """Return whether an end is a pool's address."""
-    return isinstance(party, IPv4Address) and party in cluster.pool
-
-
-def address(party: Party) -> IPv4Address:
-    """Return an end's address."""
-    if isinstance(party, Endpoint):
-        return party.address
-    return party.gateway if isinstance(party, Host) else party
+    return isinstance(party, IPv4Address | IPv6Address) and party in cluster.pool_of(party.version)

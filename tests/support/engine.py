@@ -36,6 +36,8 @@ class Place:
     joined: bool = False
     gateway: str = ""
     interface: str = ""
+    address6: str = ""
+    gateway6: str = ""
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Box:
     labels: dict[str, str]
     networks: list[str]
     ip: str = ""
+    ip6: str = ""
     mac: str = ""
     restart: str = "no"
     running: bool = False
@@ -70,6 +73,9 @@ class Net:
     pool_id: str = ""
     subnet: str = ""
     gateway: str = ""
+    pool6_id: str = ""
+    subnet6: str = ""
+    gateway6: str = ""
     ipam_driver: str = "default"
     in_delete: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -182,6 +188,8 @@ class Engine:
         ip_range: str = "",
         internal: bool = False,
         ipv6: bool = False,
+        subnet6: str = "",
+        gateway6: str = "",
         options: dict[str, str] | None = None,
         ipam_options: dict[str, str] | None = None,
         labels: dict[str, str] | None = None,
@@ -191,7 +199,8 @@ class Engine:
             raise EngineError(f"network with name {name} already exists", 409)
         net = Net(secrets.token_hex(32), name, driver, options or {}, labels or {}, internal, ipam_driver=ipam)
         if driver == "socketplane":
-            await self._plugin_network(net, subnet, gateway, ip_range, ipv6, ipam_options or {}, aux or {})
+            six = (subnet6, gateway6) if ipv6 else None
+            await self._plugin_network(net, subnet, gateway, ip_range, six, ipam_options or {}, aux or {})
         self.networks[net.id] = net
         self._event("network", "create", net.id, {"name": name, "type": driver})
         return net.id
@@ -202,12 +211,12 @@ class Engine:
         subnet: str,
         gateway: str,
         ip_range: str,
-        ipv6: bool,
+        ipv6: tuple[str, str] | None,
         ipam_options: dict[str, str],
         aux: dict[str, str],
     ) -> None:
         generic = {
-            "com.docker.network.enable_ipv6": ipv6,
+            "com.docker.network.enable_ipv6": ipv6 is not None,
             "com.docker.network.generic": net.options,
             **({"com.docker.network.internal": True} if net.internal else {}),
         }
@@ -218,8 +227,6 @@ class Engine:
             return
         space = (await self.plugin.call("IpamDriver.GetDefaultAddressSpaces"))["LocalDefaultAddressSpace"]
         request = {"AddressSpace": space, "Pool": subnet, "SubPool": ip_range, "Options": ipam_options, "V6": False}
-        if ipv6:
-            await self.plugin.call("IpamDriver.RequestPool", {**request, "Pool": "", "V6": True})
         pool = await self.plugin.call("IpamDriver.RequestPool", request)
         net.pool_id, net.subnet = pool["PoolID"], pool["Pool"]
         taken: list[str] = []
@@ -232,13 +239,28 @@ class Engine:
             for wanted in aux.values():
                 taken.append(await self._address(net, wanted, None))
             data = {"AddressSpace": space, "Pool": net.subnet, "Gateway": net.gateway}
-            arguments = {"NetworkID": net.id, "Options": generic, "IPv4Data": [data], "IPv6Data": None}
+            data6 = await self._pool6(net, {**request, "SubPool": ""}, *ipv6) if ipv6 is not None else None
+            arguments = {"NetworkID": net.id, "Options": generic, "IPv4Data": [data], "IPv6Data": data6}
             await self.plugin.call("NetworkDriver.CreateNetwork", arguments)
         except EngineError:
+            if net.pool6_id:
+                await self._quietly("IpamDriver.ReleasePool", {"PoolID": net.pool6_id})
             for address in taken:
                 await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address.split("/")[0]})
             await self._quietly("IpamDriver.ReleasePool", {"PoolID": net.pool_id})
             raise
+
+    async def _pool6(self, net: Net, request: dict[str, Any], subnet: str, gateway: str) -> list[dict[str, str]]:
+        pool = await self.plugin.call("IpamDriver.RequestPool", {**request, "Pool": subnet, "V6": True})
+        net.pool6_id, net.subnet6 = pool["PoolID"], pool["Pool"]
+        net.gateway6 = pool["Data"]["com.docker.network.gateway"]
+        if gateway:
+            net.gateway6 = await self._address6(net, gateway, {"RequestAddressType": "com.docker.network.gateway"})
+        return [{"AddressSpace": request["AddressSpace"], "Pool": net.subnet6, "Gateway": net.gateway6}]
+
+    async def _address6(self, net: Net, address: str, options: dict[str, str] | None) -> str:
+        arguments = {"PoolID": net.pool6_id, "Address": address, "Options": options}
+        return str((await self.plugin.call("IpamDriver.RequestAddress", arguments))["Address"])
 
     async def _address(self, net: Net, address: str, options: dict[str, str] | None) -> str:
         arguments = {"PoolID": net.pool_id, "Address": address, "Options": options}
@@ -253,6 +275,10 @@ class Engine:
             address = net.gateway.split("/")[0]
             await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address})
             await self._quietly("IpamDriver.ReleasePool", {"PoolID": net.pool_id})
+            if net.pool6_id:
+                address = net.gateway6.split("/")[0]
+                await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool6_id, "Address": address})
+                await self._quietly("IpamDriver.ReleasePool", {"PoolID": net.pool6_id})
             await self._quietly("NetworkDriver.DeleteNetwork", {"NetworkID": net.id})
         self.networks.pop(net.id, None)
         self._event("network", "destroy", net.id, {"name": net.name, "type": net.driver})
@@ -303,8 +329,10 @@ class Engine:
         async with net.lock:
             address = await self._address(net, box.ip, None)
             place = Place(secrets.token_hex(32), address, box.mac)
+            if net.pool6_id:
+                place.address6 = await self._address6(net, box.ip6, None)
             common = {"NetworkID": net.id, "EndpointID": place.endpoint}
-            interface = {"Address": address, "AddressIPv6": "", "MacAddress": box.mac}
+            interface = {"Address": address, "AddressIPv6": place.address6, "MacAddress": box.mac}
             options = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": []}
             options |= box.driver_opts
             try:
@@ -317,7 +345,7 @@ class Engine:
                         raise EngineError(f"driver may not change {key}")  # libnetwork refuses this
                 place.mac = box.mac or given["MacAddress"]
             except EngineError:
-                await self._release(net, address)
+                await self._release(net, place)
                 raise
         box.places[net.id] = place
         try:
@@ -325,13 +353,14 @@ class Engine:
                 "NetworkDriver.Join", {**common, "SandboxKey": f"/var/run/docker/netns/{box.id[:12]}", "Options": options}
             )
             place.interface, place.gateway = joined["InterfaceName"]["SrcName"], joined.get("Gateway", "")
+            place.gateway6 = joined.get("GatewayIPv6", "")
             if place.gateway:
                 await self.plugin.call("NetworkDriver.ProgramExternalConnectivity", {**common, "Options": options})
             await self.plugin.call("NetworkDriver.EndpointOperInfo", common)
         except EngineError:
             del box.places[net.id]
             await self._quietly("NetworkDriver.DeleteEndpoint", common)
-            await self._release(net, address)
+            await self._release(net, place)
             raise
         place.joined = True
         self._event("network", "connect", net.id, {"container": box.id, "name": net.name, "type": net.driver})
@@ -342,7 +371,7 @@ class Engine:
         await self._quietly("NetworkDriver.RevokeExternalConnectivity", common)
         await self._quietly("NetworkDriver.Leave", common)
         await self._quietly("NetworkDriver.DeleteEndpoint", common)
-        await self._release(net, place.address)
+        await self._release(net, place)
         self._event("network", "disconnect", net.id, {"container": box.id, "name": net.name, "type": net.driver})
 
     async def connect(self, box: Box, network: str) -> None:
@@ -353,8 +382,10 @@ class Engine:
         async with box.lock:
             await self._disconnect(box, self.net(network))
 
-    async def _release(self, net: Net, address: str) -> None:
-        await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": net.pool_id, "Address": address.split("/")[0]})
+    async def _release(self, net: Net, place: Place) -> None:
+        for pool, address in ((net.pool_id, place.address), (net.pool6_id, place.address6)):
+            if address:
+                await self._quietly("IpamDriver.ReleaseAddress", {"PoolID": pool, "Address": address.split("/")[0]})
 
     async def _quietly(self, method: str, arguments: dict[str, Any]) -> None:
         with suppress(EngineError):  # dockerd logs it
@@ -417,23 +448,27 @@ class Engine:
                 key = box.id if place.joined else f"ep-{place.endpoint}"
                 containers[key] = {
                     "Name": box.name, "EndpointID": place.endpoint, "MacAddress": place.mac,
-                    "IPv4Address": place.address, "IPv6Address": "",
+                    "IPv4Address": place.address, "IPv6Address": place.address6,
                 }  # fmt: skip
         return web.json_response({**self._told(net), "Containers": containers})
 
     @staticmethod
     def _told(net: Net) -> dict[str, Any]:
         config = [{"Subnet": net.subnet, "Gateway": net.gateway.split("/")[0]}] if net.subnet else []
+        if net.subnet6:
+            config.append({"Subnet": net.subnet6, "Gateway": net.gateway6.split("/")[0]})
         return {
             "Id": net.id, "Name": net.name, "Driver": net.driver, "Scope": "local", "Internal": net.internal,
-            "EnableIPv6": False, "IPAM": {"Driver": net.ipam_driver, "Options": None, "Config": config},
+            "EnableIPv6": bool(net.subnet6), "IPAM": {"Driver": net.ipam_driver, "Options": None, "Config": config},
             "Options": net.options, "Labels": net.labels, "Containers": {},
         }  # fmt: skip
 
     async def _create(self, request: web.Request) -> web.Response:
         await self._served(request)
         body = await request.json()
-        config = (body["IPAM"]["Config"] or [{}])[0]
+        configs = body["IPAM"]["Config"] or [{}]
+        config = configs[0]
+        six = next((entry for entry in configs if ":" in entry.get("Subnet", "")), {})
         try:
             made = await self.network_create(
                 body["Name"],
@@ -442,6 +477,9 @@ class Engine:
                 subnet=config.get("Subnet", ""),
                 gateway=config.get("Gateway", ""),
                 ip_range=config.get("IPRange", ""),
+                ipv6=body.get("EnableIPv6", False),
+                subnet6=six.get("Subnet", ""),
+                gateway6=six.get("Gateway", ""),
                 internal=body["Internal"],
                 options=body.get("Options"),
                 ipam_options=body["IPAM"].get("Options"),
@@ -489,6 +527,7 @@ class Engine:
         return {
             "NetworkID": net.id if net else "", "EndpointID": place.endpoint if place else "",
             "IPAddress": str(address.ip) if address else "", "MacAddress": place.mac if place else "",
+            "GlobalIPv6Address": place.address6.split("/")[0] if place else "",
         }  # fmt: skip
 
     async def _inspect_container(self, request: web.Request) -> web.Response:

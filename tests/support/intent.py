@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -24,17 +24,21 @@ def host(number: int) -> Host:
     return Host(f"h{number}", f"chassis-{number}", f"192.0.2.{number}", gateway)
 
 
-def network(number: int, *, internal: bool = False, name: str | None = "") -> Network:
-    """Return network N (0 to 2: web, data, lab) with the pool's subnet N."""
+def network(number: int, *, internal: bool = False, name: str | None = "", ipv6: bool = False) -> Network:
+    """Return network N (0 to 2: web, data, lab) with the pool's subnet N, and with IPv6 that pool's too."""
     start = CLUSTER.pool.network_address + number * 1024
     subnet = IPv4Network((int(start), 22))
-    return Network(UUID(int=0xABC0 + number), NAMES[number] if name == "" else name, subnet, start + 1, internal=internal)
+    found = Network(UUID(int=0xABC0 + number), NAMES[number] if name == "" else name, subnet, start + 1, internal=internal)
+    if not ipv6:
+        return found
+    start6 = CLUSTER.pool6.network_address + (number << 64)
+    return replace(found, subnet6=IPv6Network((int(start6), 64)), gateway6=start6 + 1)
 
 
 def endpoint(
     number: int, on: Network, at: Host | str, labels: Mapping[str, str] | None = None, *, known: bool = True
 ) -> Endpoint:
-    """Return endpoint N with the network's address N."""
+    """Return endpoint N with the network's addresses N."""
     address = on.gateway + 1 + number
     return Endpoint(
         id=f"{number:02x}" * 32,
@@ -45,6 +49,7 @@ def endpoint(
         name=f"c{number}",
         labels=labels or {},
         known=known,
+        address6=None if on.gateway6 is None else on.gateway6 + 1 + number,
     )
 
 
@@ -105,7 +110,11 @@ def small_cluster() -> list[Intent]:
 
 hosts = st.integers(1, 3).map(host) | st.integers(1, 2).map(lambda n: replace(host(n), system_id=f"reinstalled-{n}"))
 networks = st.builds(
-    network, st.integers(0, 2), internal=st.booleans(), name=st.sampled_from([*NAMES[:2], None]) | st.just("")
+    network,
+    st.integers(0, 2),
+    internal=st.booleans(),
+    ipv6=st.booleans(),
+    name=st.sampled_from([*NAMES[:2], None]) | st.just(""),
 )
 _value = st.sampled_from("ab")
 labels = st.fixed_dictionaries({}, optional={"app": _value, "tier": _value})

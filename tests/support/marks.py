@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from socketplane.model.selection import View, has_peer, has_port, is_member, is_on, subject_of
-from socketplane.model.traffic import TrafficPolicy
+from socketplane.model.spec import Members
+from socketplane.model.traffic import Mark, TrafficPolicy
 from socketplane.model.types import Endpoint
 from support.trace import Packet
 
@@ -20,8 +21,14 @@ def mark_of(view: View, policies: Collection[TrafficPolicy], packet: Packet) -> 
         if not meant(view, subject, policy.network, source):
             continue
         for mark in policy.spec.marks:
-            if has_peer(view, mark.peers, policy.network, packet.destination) and has_port(
-                mark.ports, packet.protocol, port
-            ):
+            if _is_peer(view, policy, mark, packet) and has_port(mark.ports, packet.protocol, port):
                 return mark.dscp
     return None
+
+
+def _is_peer(view: View, policy: TrafficPolicy, mark: Mark, packet: Packet) -> bool:
+    """Return whether a mark is for a packet's destination. All of the own network is who is unknown, too."""
+    target = packet.destination
+    if Members() in (mark.peers or ()) and isinstance(target, Endpoint) and is_on(view, Members(), policy.network, target):
+        return True
+    return has_peer(view, mark.peers, policy.network, target, packet.version)

@@ -100,7 +100,11 @@ network_selectors = st.builds(
     st.lists(st.builds(Requirement, st.just("zone"), st.just(Operator.EXISTS)), max_size=1),
 )
 _cidrs = st.sampled_from(
-    ["0.0.0.0/0", "198.51.100.0/24", "198.51.100.8/29", "169.254.192.0/20", "169.254.192.2/32", "10.192.0.0/16", "::/0"]
+    [
+        *("0.0.0.0/0", "198.51.100.0/24", "198.51.100.8/29", "169.254.192.0/20", "169.254.192.2/32", "10.192.0.0/16"),
+        *("::/0", f"{CLUSTER.pool6.network_address}/64", f"{CLUSTER.pool6.network_address + 4}/126", "fe80::/10"),
+        "2001:db8::/32",
+    ]
 )
 
 
@@ -108,9 +112,9 @@ _cidrs = st.sampled_from(
 def blocks(draw: st.DrawFn, *, pool: bool) -> Block:
     """Return addresses, with exceptions inside of them."""
     cidr = ip_network(draw(_cidrs))
-    if pool or cidr.version == 6:
+    if pool:
         return Block(cidr, (), pool)
-    inner = ip_network(f"{cidr.network_address}/{min(32, cidr.prefixlen + 5)}")
+    inner = ip_network(f"{cidr.network_address}/{min(cidr.max_prefixlen, cidr.prefixlen + 5)}")
     return Block(cidr, (inner,) if draw(st.booleans()) and inner != cidr else (), pool)
 
 
@@ -156,7 +160,11 @@ _networks = st.fixed_dictionaries({}, optional={"zone": _values})
 def views(draw: st.DrawFn) -> tuple[View, list[Endpoint]]:
     """Return a cluster of three networks, one of them internal at times, with policies, and its endpoints."""
     nets: list[Network] = [
-        replace(network(index, internal=index == 2 and draw(st.booleans())), labels=draw(_networks)) for index in range(3)
+        replace(
+            network(index, internal=index == 2 and draw(st.booleans()), ipv6=draw(st.sampled_from([True, True, False]))),
+            labels=draw(_networks),
+        )
+        for index in range(3)
     ]
     found: list[Endpoint] = []
     for number in range(1, draw(st.integers(2, 6)) + 1):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from socketplane.compile import Intent
+from socketplane.model.selection import address_of as address_of_party
 from socketplane.model.spec import (
     Action,
     Block,
@@ -40,6 +41,9 @@ BLOCKS = (
     ("169.254.192.3/32", ()),
     ("10.192.0.0/16", ("10.192.0.0/22",)),
     ("2001:db8::/32", ()),
+    ("::/0", (str(network(1, ipv6=True).subnet6),)),
+    (str(network(0, ipv6=True).subnet6), (f"{network(0, ipv6=True).subnet6.network_address + 4}/126",)),
+    (f"{network(0, ipv6=True).subnet6.network_address + 8}/125", ()),
 )
 
 
@@ -64,7 +68,9 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
     """Return a cluster; the last network is internal."""
     draw = _Draw(seed)
     hosts: list[Host] = [host(1), host(2), host(3)]
-    networks: list[Network] = [replace(network(n, internal=n == 2), labels=draw.labels("zone")) for n in range(3)]
+    networks: list[Network] = [
+        replace(network(n, internal=n == 2, ipv6=draw.chance(0.7)), labels=draw.labels("zone")) for n in range(3)
+    ]
     # Most are on the first two: policies that nobody is in the way of show nothing.
     places = [*networks[:2] * 3, networks[2]]
     endpoints = [
@@ -90,8 +96,14 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
         elif draw.chance(0.1) and isinstance(destination, Endpoint):
             source = draw.choice([it for it in cluster.hosts if (it.name == destination.host) == own_hosts])
         if source != destination:
-            found.append(Packet(source, destination, draw.choice([None, *Protocol]), draw.choice(PORTS)))
+            version = _version(draw, source, destination)
+            found.append(Packet(source, destination, draw.choice([None, *Protocol]), draw.choice(PORTS), version))
     return found
+
+
+def _version(draw: _Draw, source: Party, destination: Party) -> int:
+    both = all(address_of_party(end, 6) is not None for end in (source, destination))
+    return 6 if both and draw.chance(0.6) else 4
 
 
 class _Draw:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from socketplane.compile import Compiler, Desired, Edge, Features, Intent, RowKey, names
 from socketplane.compile.rows import identity
 from socketplane.model.rules import rule_id
+from socketplane.model.selection import address_of
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.types import Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, Verdict, View, verdict
@@ -29,10 +29,12 @@ class Packet:
     destination: Party
     protocol: Protocol | None
     port: int
+    version: int = 4
 
     def judged(self, view: View) -> Verdict:
         """Return the verdict of the model."""
-        return verdict(view, self.source, self.destination, self.protocol, self.port if self.protocol else None)
+        port = self.port if self.protocol else None
+        return verdict(view, self.source, self.destination, self.protocol, port, version=self.version)
 
 
 @dataclass(frozen=True)
@@ -88,23 +90,25 @@ class Cluster:
 
     async def trace(self, tracer: Tracer, packet: Packet) -> str:
         """Return OVN's answer as it is."""
-        switch, origin = self._origin(packet.source, packet.destination)
-        transport = f"{packet.protocol}.dst == {packet.port}" if packet.protocol else "icmp4.type == 8"
-        flow = f"{origin} && ip4.dst == {address_of(packet.destination)} && ip.ttl == 64 && {transport}"
+        version = packet.version
+        switch, origin = self._origin(packet.source, packet.destination, version)
+        ping = "icmp4.type == 8" if version == 4 else "icmp6.type == 128 && icmp6.code == 0"
+        transport = f"{packet.protocol}.dst == {packet.port}" if packet.protocol else ping
+        flow = f"{origin} && ip{version}.dst == {address_of(packet.destination, version)} && ip.ttl == 64 && {transport}"
         return await tracer.trace(switch, flow)
 
     def _arrives(self, answer: str, packet: Packet) -> bool:
         target = packet.destination
-        if any(network.gateway == target for network in self.networks.values()):
+        if any(target in network.gateways for network in self.networks.values()):
             # To the tracer, which has no memory, the router's answer is as new as the question: policies may stop it.
-            return "icmp4.type = 0" in answer
+            return ("icmp4.type = 0" if packet.version == 4 else "icmp6.type = 129") in answer
         if isinstance(target, Endpoint):
             return f'output to "{names.endpoint_port(target)}"' in answer
         if isinstance(target, Host):
             return f'output to "{names.host_port(target.name)}"' in answer
         return 'output to "sp0-' in answer and "arp.tpa" not in answer
 
-    def _origin(self, source: Party, destination: Party) -> tuple[str, str]:
+    def _origin(self, source: Party, destination: Party, version: int) -> tuple[str, str]:
         """Return the switch that a packet enters and the match for where it comes from."""
         if isinstance(source, Host):
             mac, port, switch = mac_of(source.gateway), names.host_port(source.name), names.HOSTS_SWITCH
@@ -112,17 +116,14 @@ class Cluster:
         else:
             assert isinstance(source, Endpoint)
             mac, port, switch = source.mac, names.endpoint_port(source), names.switch(source.network)
-            near = isinstance(destination, Endpoint) and destination.network == source.network
-            to = mac_of(address_of(destination)) if near else mac_of(self.networks[source.network].gateway)
-        origin = f'inport == "{port}" && eth.src == {mac} && eth.dst == {to} && ip4.src == {address_of(source)}'
+            to = (
+                destination.mac
+                if isinstance(destination, Endpoint) and destination.network == source.network
+                else mac_of(self.networks[source.network].gateway)
+            )
+        start = f"ip{version}.src == {address_of(source, version)}"
+        origin = f'inport == "{port}" && eth.src == {mac} && eth.dst == {to} && {start}'
         return switch, origin
-
-
-def address_of(party: Party) -> IPv4Address:
-    """Return an end's address."""
-    if isinstance(party, Endpoint):
-        return party.address
-    return party.gateway if isinstance(party, Host) else party
 
 
 def _labels(answer: str) -> list[str]:

@@ -17,7 +17,7 @@ UDP, SCTP, TCP = Protocol.UDP, Protocol.SCTP, Protocol.TCP
 def matches(
     *peers: Peer, ports: tuple[Port, ...] | None = None, direction: Direction = Direction.INGRESS, anyone: bool = False
 ) -> list[str]:
-    found = rule_matches(direction, None if anyone else peers, ports, network=WEB, pool=CLUSTER.pool)
+    found = rule_matches(direction, None if anyone else peers, ports, network=WEB, cluster=CLUSTER)
     return [match for _, match in found]
 
 

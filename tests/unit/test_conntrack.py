@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -20,7 +20,7 @@ udp,orig=(src=10.192.0.6,dst=10.192.0.2,sport=1,dport=9),reply=(src=10.192.0.2,d
 udp,orig=(src=10.192.0.7,dst=10.192.0.2,sport=1,dport=9),reply=(src=10.192.0.2,dst=10.192.0.7,sport=9,dport=1)
 udp,orig=(src=10.192.0.8,dst=10.192.0.2,sport=1,dport=9),reply=(src=10.192.0.2,dst=10.192.0.8,sport=9,dport=1),id=0,zone=8,\
 status=SEEN_REPLY|CONFIRMED,timeout=29,labels=0x1
-udp,orig=(src=fe80::1,dst=fe80::2,sport=1,dport=9),reply=(src=fe80::2,dst=fe80::1,sport=9,dport=1),zone=8
+udp,orig=(src=fd00::1,dst=fd00::2,sport=1,dport=9),reply=(src=fd00::2,dst=fd00::1,sport=9,dport=1),zone=8
 tcp,orig=(src=10.192.0.3,dst=10.192.0.2,sport=5000,dport=9),reply=(src=10.192.0.2,dst=10.192.0.3,sport=9,dport=5000),zone=8,\
 protoinfo=(state=ESTABLISHED)
 icmp,orig=(src=10.192.0.3,dst=10.192.0.2,id=1,type=8,code=0),reply=(src=10.192.0.2,dst=10.192.0.3,id=1,type=0,code=0),zone=8
@@ -29,7 +29,11 @@ icmp,orig=(src=10.192.0.3,dst=10.192.0.2,id=1,type=8,code=0),reply=(src=10.192.0
 
 def test_streams_that_are_open_in_ports_zones():
     server = "10.192.0.2"
-    here = {Stream(8, "10.192.0.3", 5000, server, 9): 0, Stream(8, "10.192.0.8", 1, server, 9): 29}
+    here = {
+        Stream(8, "10.192.0.3", 5000, server, 9): 0,
+        Stream(8, "10.192.0.8", 1, server, 9): 29,
+        Stream(8, "fd00::1", 1, "fd00::2", 9): 0,
+    }
     assert open_streams(TABLE, {8}) == here
     assert open_streams(TABLE, {8, 9, 0}) == {**here, Stream(9, "10.192.0.3", 5000, server, 9): 12}
     assert open_streams(TABLE, set()) == open_streams("", {8}) == {}
@@ -62,13 +66,18 @@ def test_a_refused_packet(rule, verdict, packet, protocol, port):
     assert (seen.count, seen.first, seen.last) == (1, at, at)
 
 
+def test_a_refused_packet_of_ipv6():
+    packet = b"tcp6,vlan_tci=0x0000,ipv6_src=fd00::3,ipv6_dst=fd00::1:2,ipv6_label=0x9,nw_frag=no,tp_src=1,tp_dst=80"
+    kind, _ = parse(TIME, b'name="d1.ingress", verdict=drop, severity=info, direction=to-lport: %s' % packet)
+    assert kind == ("d1.ingress", IPv6Address("fd00::3"), IPv6Address("fd00::1:2"), "tcp", 80)
+
+
 @pytest.mark.parametrize(
     ("name", "verdict", "packet"),
     [
         (b"r12.3", b"allow", b"icmp," + WHOLE),
         (b"<unnamed>", b"drop", b"icmp," + WHOLE),
         (b"somebody's", b"drop", b"icmp," + WHOLE),
-        (b"d1.ingress", b"drop", b"icmp6,ipv6_src=fe80::1,ipv6_dst=fe80::2"),
         (b"d1.ingress", b"drop", b"arp,arp_spa=10.192.0.3"),
         (b"d1.ingress", b"drop", b""),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 
 from socketplane.model.denials import Denied, Seen
 
@@ -12,11 +12,11 @@ _MESSAGE = re.compile(
     rb'name="(?P<rule>[dr][0-9]{1,7}\.[a-z0-9]{1,8}|unknown\.[a-z]{1,8}|isolation)", verdict=(?:drop|reject), [^:]*: '
     rb'(?P<packet>.*)|name="(?P<audit>a[0-9]{1,7}\.[a-z]{1,8})", verdict=[a-z]{1,9}, [^:]*: (?P<would>.*)'
 )
-_FIELD = re.compile(rb"(?:^|,)(nw_src|nw_dst|tp_dst|nw_frag)=([0-9a-z.]{1,15})")
+_FIELD = re.compile(rb"(?:^|,)(nw_src|nw_dst|ipv6_src|ipv6_dst|tp_dst|nw_frag)=([0-9a-z.:]{1,39})")
 
 
 def parse(time: bytes, message: bytes) -> tuple[Denied, Seen] | None:
-    """Return what was refused, or would be; None for what is no IPv4 packet, or was matched by no rule of ours."""
+    """Return what was refused, or would be; None for what is no IP packet, or was matched by no rule of ours."""
     found = _MESSAGE.match(message)
     if found is None:
         return None
@@ -28,12 +28,12 @@ def parse(time: bytes, message: bytes) -> tuple[Denied, Seen] | None:
         at = datetime.fromisoformat(time.decode("ascii")).timestamp()
         denied = Denied(
             (found["rule"] or found["audit"]).decode(),
-            IPv4Address(fields[b"nw_src"].decode()),
-            IPv4Address(fields[b"nw_dst"].decode()),
-            protocol.decode("ascii"),
+            ip_address((fields.get(b"nw_src") or fields[b"ipv6_src"]).decode()),
+            ip_address((fields.get(b"nw_dst") or fields[b"ipv6_dst"]).decode()),
+            protocol.decode("ascii").removesuffix("6"),
             int(port) if port else None,
         )
-    except (KeyError, AddressValueError, ValueError, OverflowError):
+    except (KeyError, ValueError, OverflowError):
         return None
     if not re.fullmatch(r"[a-z0-9]{1,10}", denied.protocol) or (denied.port or 0) > 65535:
         return None

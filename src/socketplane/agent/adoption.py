@@ -68,6 +68,7 @@ class Adoption:
             return existing
         _refuse_unsupported(request)
         network = await self._match(request)
+        _agree_on_ipv6(network, request)
         other = self._state.by_network(network.id)
         if other and other.docker != request.network:
             raise Conflict(
@@ -157,17 +158,35 @@ class Adoption:
             gateway=network.gateway,
             internal=internal,
             created=self._clock(),
+            subnet6=network.subnet6,
+            gateway6=network.gateway6,
         )
         self._state.networks[docker_id] = record
         return record
 
 
 def _refuse_unsupported(request: protocol.CreateNetwork) -> None:
-    if request.wants_ipv6:
-        raise Unsupported("IPv6 is not supported yet", remedy="leave out --ipv6 and IPv6 subnets")
+    if len(request.ipv6) > 1:
+        raise Unsupported("a network has one IPv6 subnet", field="--subnet", remedy="create a network for each")
     foreign = sorted(set(request.generic) - {protocol.OPTION_NETWORK})
     if foreign:
         raise Unsupported("no such option", field=f"--opt {foreign[0]}")
+
+
+def _agree_on_ipv6(network: wire.Network, request: protocol.CreateNetwork) -> None:
+    pool = request.ipv6[0].pool if request.ipv6 else None
+    if pool == network.subnet6 and (pool is not None or not request.wants_ipv6):
+        return
+    if pool is None and network.subnet6 is None:
+        raise Unsupported(
+            "this Docker asks for no IPv6 subnet unless one is named",
+            field="--ipv6",
+            remedy="use `socketplane network create --ipv6 NAME`",
+        )
+    if network.name:
+        remedy = f"create it with --ipv6 --subnet {network.subnet6}" if network.subnet6 else "leave out --ipv6"
+        raise Conflict(f"the network's IPv6 subnet is {network.subnet6 or 'none'}", field="--ipv6", remedy=remedy)
+    raise Conflict("another network got this one's IPv6 subnet", field="--ipv6", remedy="try again")
 
 
 def _foreign() -> InvalidInput:

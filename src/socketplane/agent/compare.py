@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane import wire
 from socketplane.agent.asked import NOTHING, Asked
 from socketplane.agent.inventory import Container
+from socketplane.model.types import Address
 
 GRACE = 60.0
 """Seconds for which something must be unknown before it is removed: a start may be under way."""
@@ -17,7 +18,7 @@ GRACE = 60.0
 _SHORT = 12
 """Digits of an endpoint's id in its interfaces' names; of an unfinished port no more may be known."""
 
-Address = tuple[UUID, IPv4Address]
+Place = tuple[UUID, Address]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Attached:
     """With the labels that it has on this network."""
     asked: Asked = NOTHING
     """What its user asked for; the labels are in the container's."""
+    address6: IPv6Address | None = None
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its addresses, IPv4's first."""
+        return (self.address,) if self.address6 is None else (self.address, self.address6)
 
     def put(self) -> wire.EndpointBulkPut:
         """Return what the controller should have of it."""
@@ -39,6 +46,7 @@ class Attached:
             id=self.endpoint,
             network=self.network,
             address=self.address,
+            address6=self.address6,
             mac=self.mac,
             container=self.container.id,
             name=self.container.name,
@@ -57,7 +65,7 @@ class Seen:
     leases: Collection[wire.Lease] | None = None
     """The controller's leases of this host."""
     ports: Collection[str] = ()
-    held: Mapping[str, Address] = field(default_factory=dict)
+    held: Mapping[str, Collection[Place]] = field(default_factory=dict)
     """Endpoints that the driver made and has not deleted."""
     busy: Collection[str] = ()
     """Endpoints with a call in progress."""
@@ -70,7 +78,7 @@ class Findings:
     put: tuple[Attached, ...] = ()
     endpoints: frozenset[str] = frozenset()
     ports: frozenset[str] = frozenset()
-    leases: frozenset[Address] = frozenset()
+    leases: frozenset[Place] = frozenset()
     held: frozenset[str] = frozenset()
     unplugged: tuple[Attached, ...] = ()
     """Running containers without a port: nothing but a reconnection helps them."""
@@ -83,8 +91,8 @@ def compare(seen: Seen) -> Findings:
     alive = {*seen.docker, *seen.busy}
     short = {endpoint[:_SHORT] for endpoint in alive}
     plugged = {port[:_SHORT] for port in seen.ports}
-    addresses = {(entry.network, entry.address) for entry in seen.docker.values()}
-    addresses |= {address for endpoint, address in seen.held.items() if endpoint in seen.busy}
+    addresses = {(entry.network, address) for entry in seen.docker.values() for address in entry.addresses}
+    addresses |= {place for endpoint, places in seen.held.items() if endpoint in seen.busy for place in places}
     endpoints = seen.endpoints or {}
     leases = [lease for lease in seen.leases or () if lease.kind == "endpoint"]
     return Findings(
@@ -111,8 +119,9 @@ def _differs(entry: Attached, endpoints: Mapping[str, wire.Endpoint]) -> bool:
     if told is None:
         return True
     container = entry.container
-    return (told.known, told.name, told.container, dict(told.labels), told.rate) != (
+    return (told.known, told.address6, told.name, told.container, dict(told.labels), told.rate) != (
         True,
+        entry.address6,
         container.name,
         container.id,
         dict(container.labels),

@@ -20,7 +20,7 @@ _SECONDS = 30.0
 _CYCLES = 1.0
 """Seconds in which it looks through all that it remembers, twice."""
 _ENTRY = re.compile(
-    r"^udp,orig=\(src=([0-9.]+),dst=([0-9.]+),sport=(\d+),dport=(\d+)\),reply=\([^)]*\),[^\n]*?\bzone=(\d+)([^\n]*)$",
+    r"^udp,orig=\(src=([0-9a-f.:]+),dst=([0-9a-f.:]+),sport=(\d+),dport=(\d+)\),reply=\([^)]*\),[^\n]*?\bzone=(\d+)([^\n]*)$",
     re.MULTILINE,
 )
 _MARK = re.compile(r"\bmark=(0x[0-9a-f]+|\d+)")
@@ -84,9 +84,10 @@ class Conntrack:
     async def interrupt(self, port: str, packet: wire.Interruption) -> None:
         """Send a packet from a logical port of this host, as if it came from there. Unavailable: OVN does not do it."""
         control = await self._control(self._ovn, "ovn-controller")
+        version = packet.source.version
         match = (
             f'inport == "{port}" && eth.src == {packet.source_mac} && eth.dst == {packet.destination_mac} && ip.ttl == 64'
-            f" && ip4.src == {packet.source} && ip4.dst == {packet.destination}"
+            f" && ip{version}.src == {packet.source} && ip{version}.dst == {packet.destination}"
             f" && udp.src == {packet.source_port} && udp.dst == {packet.port}"
         )
         await ask(control, "inject-pkt", match)

@@ -151,7 +151,7 @@ class Cutter:
 
     async def _streams(self) -> dict[_Stream, float]:
         """Return the streams that are open at this host's containers, and when each ends if it is idle."""
-        addresses = {f"sp-{record.id}": str(record.address) for record in self._state.endpoints.values()}
+        addresses = {f"sp-{each.id}": {*map(str, each.addresses)} for each in self._state.endpoints.values()}
         zones = {zone: addresses[port] for zone, port in self._ports.zones().items() if port in addresses}
         if not zones:
             return {}
@@ -208,16 +208,16 @@ class Cutter:
         """Return the port that a packet is to come from; None where its source is not here (any more)."""
         if packet.endpoint:
             record = self._state.endpoints.get(packet.endpoint)
-            return f"sp-{record.id}" if record is not None and record.address == packet.source else None
+            return f"sp-{record.id}" if record is not None and packet.source in record.addresses else None
         host = self._link.hosts.get(self._link.host)
         return f"{hostport.NAME}-{host.name}" if host is not None and host.gateway == packet.source else None
 
 
-def _placed(streams: Mapping[Stream, int], zones: Mapping[int, str], now: float) -> dict[_Stream, float]:
+def _placed(streams: Mapping[Stream, int], zones: Mapping[int, set[str]], now: float) -> dict[_Stream, float]:
     """Return streams with the end of them that is here, by the addresses of zones, and when each ends if it is idle."""
     return {
         _Stream(
-            _Kind(each.source, each.destination, each.port, "egress" if each.source == zones[each.zone] else "ingress"),
+            _Kind(each.source, each.destination, each.port, "egress" if each.source in zones[each.zone] else "ingress"),
             each.source_port,
         ): now + timer
         for each, timer in streams.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Address
 from typing import Any
 
 import structlog
@@ -136,8 +136,7 @@ class NetworkDriver:
         Docker does not call DeleteEndpoint if this fails, so nothing is begun then; it does if Join fails.
         """
         address = request.interface.address
-        if request.interface.address_ipv6:
-            raise Unsupported("IPv6 is not supported yet", remedy="leave out --ip6")
+        address6 = request.interface.address_ipv6
         if address is None:
             raise InvalidInput("no IPv4 address", field="Interface.Address")
         given = request.interface.mac.lower()
@@ -148,7 +147,11 @@ class NetworkDriver:
             network = await self._adoption.known(request.network)
             if address.ip not in network.subnet:
                 raise InvalidInput(f"{address.ip} is outside {network.subnet}", field="Interface.Address")
-            record = _endpoint(request.endpoint, network, address, given or mac_of(address.ip), wanted)
+            if address6 is not None and (network.subnet6 is None or address6.ip not in network.subnet6):
+                place = network.subnet6 or "a network without IPv6"
+                raise InvalidInput(f"{address6.ip} is outside {place}", field="Interface.AddressIPv6")
+            mac, ip6 = given or mac_of(address.ip), address6.ip if address6 else None
+            record = _endpoint(request.endpoint, network, address, mac, wanted, ip6)
             self._attachments.begin(record)
             held = self._state.endpoints.get(record.id)
             if held is None or not held.put:
@@ -190,6 +193,8 @@ class NetworkDriver:
         answer: dict[str, Any] = {"InterfaceName": {"SrcName": container_end, "DstPrefix": "eth"}}
         if not network.internal:
             answer["Gateway"] = str(network.gateway)
+            if network.gateway6 is not None and record.address6 is not None:
+                answer["GatewayIPv6"] = str(network.gateway6)
         return answer
 
     async def delete_endpoint(self, request: protocol.EndpointRequest) -> dict[str, Any]:
@@ -198,7 +203,7 @@ class NetworkDriver:
             record = self._state.drop_endpoint(request.endpoint, self._clock())
             await self._attachments.detach(request.endpoint)
             if record is None or record.put:
-                await self._outbox.delete_endpoint(request.endpoint, (record.network, record.address) if record else None)
+                await self._outbox.delete_endpoint(request.endpoint, record.places if record else ())
         return {}
 
     async def oper_info(self, _: protocol.EndpointRequest) -> dict[str, Any]:
@@ -250,6 +255,7 @@ def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
     return wire.EndpointPut(
         network=record.network,
         address=record.address,
+        address6=record.address6,
         mac=record.mac,
         container=identity.container,
         name=identity.name,
@@ -259,10 +265,25 @@ def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
     )
 
 
-def _endpoint(endpoint: str, network: NetworkRecord, address: IPv4Interface, mac: str, wanted: Asked) -> EndpointRecord:
+def _endpoint(
+    endpoint: str,
+    network: NetworkRecord,
+    address: IPv4Interface,
+    mac: str,
+    wanted: Asked,
+    address6: IPv6Address | None,
+) -> EndpointRecord:
     prefix = address.network.prefixlen
     return EndpointRecord(
-        endpoint, network.docker, network.id, address.ip, prefix, mac, rate=wanted.rate, labels=wanted.labels
+        endpoint,
+        network.docker,
+        network.id,
+        address.ip,
+        prefix,
+        mac,
+        rate=wanted.rate,
+        labels=wanted.labels,
+        address6=address6,
     )
 
 
@@ -270,4 +291,5 @@ def _recovered(endpoint: str, network: NetworkRecord, identity: Identity, wanted
     """Return an endpoint that we forgot, between its creation and now, as Docker holds it."""
     if identity.address is None:
         raise Unavailable("this endpoint is not known here", remedy="start the container again")
-    return _endpoint(endpoint, network, identity.address, identity.mac.lower() or mac_of(identity.address.ip), wanted)
+    mac = identity.mac.lower() or mac_of(identity.address.ip)
+    return _endpoint(endpoint, network, identity.address, mac, wanted, identity.address6)

@@ -92,14 +92,17 @@ def creation(network: wire.Network) -> dict[str, Any]:
     config = {"Subnet": str(network.subnet), "Gateway": str(network.gateway)}
     if network.ip_range:
         config["IPRange"] = str(network.ip_range)
+    configs = [config]
+    if network.subnet6:
+        configs.append({"Subnet": str(network.subnet6), "Gateway": str(network.gateway6)})
     return {
         "Name": network.name,
         "CheckDuplicate": True,
         "Driver": protocol.DRIVER,
         "Internal": network.internal,
-        "EnableIPv6": False,
+        "EnableIPv6": network.subnet6 is not None,
         "Labels": dict(network.labels),
-        "IPAM": {"Driver": protocol.DRIVER, "Config": [config]},
+        "IPAM": {"Driver": protocol.DRIVER, "Config": configs},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Address
 from typing import Any
 
 import structlog
@@ -29,6 +29,7 @@ class Identity:
     labels: Mapping[str, str] = field(default_factory=dict)
     address: IPv4Interface | None = None
     """As Docker holds it; for an agent that forgot."""
+    address6: IPv6Address | None = None
     mac: str = ""
 
 
@@ -58,7 +59,7 @@ class Identifier:
             container = self._inventory.by_name(found.name) if found.name else None
         if container is None:
             return found
-        return Identity(True, container.id, container.name, container.labels, found.address, found.mac)
+        return Identity(True, container.id, container.name, container.labels, found.address, found.address6, found.mac)
 
     async def _container(self, found: Identity) -> Container | None:
         """Return the container as the engine knows it now.
@@ -77,9 +78,11 @@ def _placed(network: Mapping[str, Any], endpoint: str) -> Identity:
     for entry in (network.get("Containers") or {}).values():
         if entry.get("EndpointID") == endpoint:
             address = entry.get("IPv4Address") or None
+            address6 = str(entry.get("IPv6Address") or "").partition("/")[0]
             return Identity(
                 name=str(entry.get("Name", "")),
                 address=IPv4Interface(address) if address else None,
+                address6=IPv6Address(address6) if address6 else None,
                 mac=str(entry.get("MacAddress", "")),
             )
     return UNKNOWN

@@ -18,6 +18,7 @@ from socketplane.agent.link import Link
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.wake import woken
 from socketplane.errors import Forbidden, InUse, NameInUse, NotFound, SocketPlaneError, Unavailable
+from socketplane.model.types import Subnet
 
 INTERVAL = 10.0
 SETTLING = 15.0
@@ -138,11 +139,13 @@ class Networks:
         return []
 
     async def _create(self, network: wire.Network) -> None:
-        self._state.appearing[network.subnet] = network.id
+        pools: list[Subnet] = [network.subnet, *([network.subnet6] if network.subnet6 else [])]
+        self._state.appearing.update(dict.fromkeys(pools, network.id))
         try:
             docker = await self._docker.create_network(creation(network))
         finally:
-            del self._state.appearing[network.subnet]
+            for pool in pools:
+                del self._state.appearing[pool]
         _log.info("network.appeared", name=network.name, network=str(network.id), docker=docker[:12])
 
     async def _settle(self, docker: DockerNetwork, record: NetworkRecord) -> list[str]:

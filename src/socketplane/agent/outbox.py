@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 import structlog
@@ -13,8 +12,9 @@ import structlog
 from socketplane import wire
 from socketplane.agent.link import Link
 from socketplane.errors import NotFound, SocketPlaneError, Unavailable
+from socketplane.model.types import Address
 
-Address = tuple[UUID, IPv4Address]
+Place = tuple[UUID, Address]
 _BULK = 1000
 _RETRY = 2.0
 _ECHO_FOR = 60.0
@@ -32,27 +32,28 @@ class Outbox:
         self._wait = wait
         self._clock = clock
         self._endpoints: set[str] = set()
-        self._leases: set[Address] = set()
+        self._leases: set[Place] = set()
         self._sending = asyncio.Lock()
         self._wanted = asyncio.Event()
-        self._echoes: dict[Address, float] = {}
+        self._echoes: dict[Place, float] = {}
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to send."""
         return not self._endpoints and not self._leases
 
-    async def delete_endpoint(self, endpoint: str, address: Address | None) -> None:
-        """Delete an endpoint and release its address; returns when that is done, or after a moment anyway.
+    async def delete_endpoint(self, endpoint: str, addresses: Iterable[Place] = ()) -> None:
+        """Delete an endpoint and release its addresses; returns when that is done, or after a moment anyway.
 
-        `address` is what the controller releases with it: Docker will ask for that too, and by then it may be another's.
+        `addresses` are what the controller releases with it: Docker will ask for that too, and by then they may be
+        another's.
         """
-        if address is not None:
+        for address in addresses:
             self._echoes[address] = self._clock()
         self._endpoints.add(endpoint)
         await self._soon()
 
-    async def release(self, network: UUID, address: IPv4Address) -> None:
+    async def release(self, network: UUID, address: Address) -> None:
         """Release an address; returns when that is done, or after a moment anyway."""
         echo = self._echoes.pop((network, address), None)
         if echo is not None and self._clock() - echo < _ECHO_FOR:
@@ -105,7 +106,7 @@ class Outbox:
 
     async def _send_leases(self) -> None:
         while self._leases:
-            network, address = min(self._leases)
+            network, address = next(iter(self._leases))
             try:
                 await self._link.call("DELETE", f"/v1/networks/{network}/leases/{address}", patience=0)
             except NotFound:

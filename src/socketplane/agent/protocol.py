@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -37,17 +46,20 @@ def _network_or_none(value: Any) -> Any:
     text = _text_or_none(value)
     if text:
         with suppress(ValueError):
-            network = IPv4Network(text, strict=False)
-            if str(network.network_address) != text.partition("/")[0]:
+            network = ip_network(text, strict=False)
+            if network.network_address != ip_address(text.partition("/")[0]):
                 raise InvalidInput(f"{text} has bits set beyond its prefix", remedy=f"write {network}")
     return text
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,64}$")]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
-MaybeAddress = Annotated[IPv4Address | None, BeforeValidator(_text_or_none)]
+MaybeAddress = Annotated[IPv4Address | IPv6Address | None, BeforeValidator(_text_or_none)]
 MaybeInterface = Annotated[IPv4Interface | None, BeforeValidator(_text_or_none)]
+MaybeInterface6 = Annotated[IPv6Interface | None, BeforeValidator(_text_or_none)]
 MaybeNetwork = Annotated[IPv4Network | None, BeforeValidator(_network_or_none)]
+MaybeNetwork6 = Annotated[IPv6Network | None, BeforeValidator(_network_or_none)]
+MaybePool = Annotated[IPv4Network | IPv6Network | None, BeforeValidator(_network_or_none)]
 
 
 class Request(BaseModel):
@@ -69,13 +81,20 @@ class IpamData(Request):
     gateway: MaybeInterface = Field(default=None, alias="Gateway")
 
 
+class IpamData6(Request):
+    """An IPv6 pool, likewise."""
+
+    address_space: str = Field(default="", alias="AddressSpace")
+    pool: MaybeNetwork6 = Field(default=None, alias="Pool")
+
+
 class CreateNetwork(Request):
     """NetworkDriver.CreateNetwork: neither name nor labels are told."""
 
     network: Id = Field(alias="NetworkID")
     options: dict[str, Any] = Field(default={}, alias="Options")
     ipv4: list[IpamData] = Field(default=[], alias="IPv4Data")
-    ipv6: list[dict[str, Any]] = Field(default=[], alias="IPv6Data")
+    ipv6: list[IpamData6] = Field(default=[], alias="IPv6Data")
 
     @property
     def generic(self) -> dict[str, str]:
@@ -107,7 +126,7 @@ class Interface(Request):
     """What libnetwork decided of an interface already; empty fields are the driver's to fill."""
 
     address: MaybeInterface = Field(default=None, alias="Address")
-    address_ipv6: str = Field(default="", alias="AddressIPv6")
+    address_ipv6: MaybeInterface6 = Field(default=None, alias="AddressIPv6")
     mac: str = Field(default="", alias="MacAddress")
 
 
@@ -129,18 +148,10 @@ class RequestPool(Request):
     """IpamDriver.RequestPool."""
 
     address_space: str = Field(default="", alias="AddressSpace")
-    pool: MaybeNetwork = Field(default=None, alias="Pool")
-    sub_pool: MaybeNetwork = Field(default=None, alias="SubPool")
+    pool: MaybePool = Field(default=None, alias="Pool")
+    sub_pool: MaybePool = Field(default=None, alias="SubPool")
     options: dict[str, str] = Field(default={}, alias="Options")
     v6: bool = Field(default=False, alias="V6")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _blank_ipv6(cls, data: Any) -> Any:
-        """Let an IPv6 pool through to where the refusal says that it is IPv6."""
-        if isinstance(data, dict) and data.get("V6") is True:
-            return {key: value for key, value in data.items() if key not in ("Pool", "SubPool")}
-        return data
 
 
 class PoolRequest(Request):

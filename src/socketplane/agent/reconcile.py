@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import structlog
@@ -135,7 +135,8 @@ class Reconciler:
                 wanted = await self._asked(endpoint, container.id)
                 if wanted is not None:
                     container = replace(container, labels=wanted.over(container.labels))
-                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted)
+                    address6 = IPv6Address(place["GlobalIPv6Address"]) if place.get("GlobalIPv6Address") else None
+                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted, address6)
         return found
 
     async def _asked(self, endpoint: str, container: str) -> Asked | None:
@@ -161,7 +162,7 @@ class Reconciler:
             leases = [wire.Lease.model_validate(item) for item in answer["items"]]
         except Unavailable as error:
             _log.debug("reconcile.no_controller", reason=str(error))
-        held = {key: (record.network, record.address) for key, record in self._state.endpoints.items()}
+        held = {key: record.places for key, record in self._state.endpoints.items()}
         busy = {key for key in {*docker, *(endpoints or {}), *held} if self._locks.busy(key)}
         return Seen(docker, endpoints, leases, self._plumbing.ports(), held, busy)
 
@@ -178,9 +179,8 @@ class Reconciler:
                 continue
             for place in (told.get("Containers") or {}).values():
                 kept.add(str(place.get("EndpointID", "")))
-                text = str(place.get("IPv4Address") or "").partition("/")[0]
-                if text:
-                    addresses.add((record.id, IPv4Address(text)))
+                texts = [str(place.get(key) or "").partition("/")[0] for key in ("IPv4Address", "IPv6Address")]
+                addresses |= {(record.id, ip_address(text)) for text in texts if text}
         short = {endpoint[:12] for endpoint in kept}
         return Findings(
             endpoints=due.endpoints - kept,
@@ -197,8 +197,8 @@ class Reconciler:
                     await self._detach(endpoint)
                 if endpoint in due.endpoints:
                     _log.info("reconcile.endpoint_removed", endpoint=endpoint[:12])
-                    await self._outbox.delete_endpoint(endpoint, None)
-        for network, address in sorted(due.leases):
+                    await self._outbox.delete_endpoint(endpoint)
+        for network, address in sorted(due.leases, key=str):
             _log.info("reconcile.lease_released", network=str(network), address=str(address))
             await self._outbox.release(network, address)
 
@@ -238,12 +238,13 @@ class Reconciler:
         return endpoint not in self._state.gone and not self._locks.busy(endpoint)
 
     async def _lease(self, entry: Attached) -> None:
-        """Take the address of a container that runs with it, where the controller lost the lease."""
-        body = wire.LeaseCreate(address=entry.address, request=f"{self._link.host}:{entry.endpoint}")
-        try:
-            await self._link.lease(entry.network, body)
-        except SocketPlaneError as error:
-            _log.warning("reconcile.no_lease", endpoint=entry.endpoint[:12], reason=str(error))
+        """Take the addresses of a container that runs with them, where the controller lost the leases."""
+        for address in entry.addresses:
+            body = wire.LeaseCreate(address=address, request=f"{self._link.host}:{entry.endpoint}:{address.version}")
+            try:
+                await self._link.lease(entry.network, body)
+            except SocketPlaneError as error:
+                _log.warning("reconcile.no_lease", endpoint=entry.endpoint[:12], reason=str(error))
 
     def _hold(self, entry: Attached) -> None:
         record = self._state.endpoints.get(entry.endpoint)
@@ -259,6 +260,7 @@ class Reconciler:
                 put=True,
                 rate=entry.asked.rate,
                 labels=entry.asked.labels,
+                address6=entry.address6,
             )
             self._state.changed()
         self._state.mark_put(entry.endpoint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -15,6 +15,7 @@ import structlog
 
 from socketplane.agent.asked import Asked
 from socketplane.files import private_directory, write_atomic
+from socketplane.model.types import Address, Subnet
 
 FORMAT = 1
 _GONE_FOR = 600.0
@@ -34,6 +35,8 @@ class NetworkRecord:
     internal: bool
     created: float
     """Seconds since the epoch."""
+    subnet6: IPv6Network | None = None
+    gateway6: IPv6Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,22 @@ class EndpointRecord:
     rate: int | None = None
     """What the user asked for with driver options, as `labels`."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    address6: IPv6Address | None = None
 
     @property
     def asked(self) -> Asked:
         """What the user asked for."""
         return Asked(self.rate, self.labels)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its addresses, IPv4's first."""
+        return (self.address,) if self.address6 is None else (self.address, self.address6)
+
+    @property
+    def places(self) -> tuple[tuple[UUID, Address], ...]:
+        """The same, each with the network."""
+        return tuple((self.network, address) for address in self.addresses)
 
 
 class State:
@@ -80,8 +94,8 @@ class State:
         """Endpoints that were deleted lately, and when: what was listed before that must not bring them back."""
         self.removing: set[str] = set()
         """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
-        self.appearing: dict[IPv4Network, UUID] = {}
-        """Networks that the agent is making in Docker now: the pool that dockerd asks for is this one's. In memory only."""
+        self.appearing: dict[Subnet, UUID] = {}
+        """Networks that the agent is making in Docker now: the pools that dockerd asks for are theirs. In memory only."""
         self.rules = ""
         """The rules by which this host's connections were last looked at."""
         self.log: tuple[int, int] | None = None
@@ -176,6 +190,8 @@ class State:
                 gateway=IPv4Address(entry["gateway"]),
                 internal=bool(entry["internal"]),
                 created=float(entry["created"]),
+                subnet6=IPv6Network(entry["subnet6"]) if entry.get("subnet6") else None,
+                gateway6=IPv6Address(entry["gateway6"]) if entry.get("gateway6") else None,
             )
             self.networks[record.docker] = record
         self.pools = {UUID(key): float(value) for key, value in data["pools"].items()}
@@ -194,6 +210,7 @@ class State:
                 put=bool(entry["put"]),
                 rate=entry.get("rate"),
                 labels=dict(entry.get("labels") or {}),
+                address6=IPv6Address(entry["address6"]) if entry.get("address6") else None,
             )
             self.endpoints[endpoint.id] = endpoint
 

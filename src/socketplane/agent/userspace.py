@@ -102,7 +102,8 @@ class Userspace:
 
     async def _refuse_fragments(self, control: Path) -> None:
         try:
-            await ask(control, "dpctl/ipf-set-disabled", "v4")
+            for version in ("v4", "v6"):
+                await ask(control, "dpctl/ipf-set-disabled", version)
             self._collects = ""
         except Unavailable as error:
             self._collects = str(error)

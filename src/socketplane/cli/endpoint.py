@@ -43,7 +43,7 @@ def columns(full: bool) -> list[Column]:
         Column("CONTAINER", lambda endpoint: endpoint["name"] or endpoint["container"][:SHORT], lambda _: "bold"),
         Column("NETWORK", lambda endpoint: endpoint["network_name"] or endpoint["network"]),
         Column("HOST", lambda endpoint: endpoint["host"]),
-        Column("ADDRESS", lambda endpoint: endpoint["address"]),
+        Column("ADDRESS", lambda endpoint: ", ".join(filter(None, (endpoint["address"], endpoint.get("address6"))))),
         Column("STATE", state, state_style),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -27,11 +28,16 @@ def columns(full: bool) -> list[Column]:
     return [
         Column("NETWORK ID", lambda network: network["id"] if full else network["id"][:SHORT]),
         Column("NAME", lambda network: network["name"], lambda _: "bold"),
-        Column("SUBNET", lambda network: network["subnet"]),
-        Column("GATEWAY", lambda network: network["gateway"]),
+        Column("SUBNET", lambda network: _both(network, "subnet")),
+        Column("GATEWAY", lambda network: _both(network, "gateway")),
         Column("INTERNAL", lambda network: network["internal"]),
         Column("ENDPOINTS", lambda network: network["endpoints"]),
     ]
+
+
+def _both(network: Mapping[str, Any], field: str) -> str:
+    """Return a network's subnet or gateway, of IPv4 and of IPv6 if it has that."""
+    return ", ".join(filter(None, (network[field], network.get(f"{field}6"))))
 
 
 def find(session: connect.Session, reference: str) -> dict[str, Any]:
@@ -61,15 +67,22 @@ def ls(
     epilog=examples(
         "socketplane network create web",
         "socketplane network create db --subnet 10.200.0.0/24 --internal --label tier=data",
+        "socketplane network create six --ipv6",
     ),
 )
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the network, on every host.")],
     subnet: Annotated[
-        str | None, typer.Option(metavar="CIDR", help="Addresses of the network; else a free one of the pool.")
-    ] = None,
-    gateway: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Gateway; else the first address.")] = None,
+        list[str],
+        typer.Option(
+            metavar="CIDR", help="Addresses of the network; else free ones of the pool. One of IPv4, one of IPv6."
+        ),
+    ] = [],  # noqa: B006
+    gateway: Annotated[
+        list[str], typer.Option(metavar="ADDRESS", help="Gateway; else the first address. One of IPv4, one of IPv6.")
+    ] = [],  # noqa: B006
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="Give containers IPv6 addresses too.")] = False,
     ip_range: Annotated[
         str | None, typer.Option(metavar="CIDR", help="Give containers addresses of this part only.")
     ] = None,
@@ -81,8 +94,9 @@ def create(
 
     wanted = {
         "name": name,
-        "subnet": parse.subnet(subnet, "--subnet") if subnet else None,
-        "gateway": parse.address(gateway, "--gateway") if gateway else None,
+        **parse.by_version("subnet", [parse.any_subnet(text, "--subnet") for text in subnet]),
+        **parse.by_version("gateway", [parse.any_address(text, "--gateway") for text in gateway]),
+        "ipv6": ipv6,
         "ip_range": parse.subnet(ip_range, "--ip-range") if ip_range else None,
         "internal": internal,
         "labels": parse.labels(label),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -33,12 +33,33 @@ def duration(text: str, flag: str, most: str = "") -> float:
     return seconds
 
 
-def address(text: str, flag: str) -> IPv4Address:
-    """Return an IPv4 address."""
+def any_address(text: str, flag: str) -> IPv4Address | IPv6Address:
+    """Return an address."""
     try:
-        return IPv4Address(text)
+        return ip_address(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=flag) from None
+
+
+def any_subnet(text: str, flag: str) -> IPv4Network | IPv6Network:
+    """Return a network of either version; bits set beyond its prefix are an error."""
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from None
+
+
+def by_version(
+    name: str, found: Iterable[IPv4Address | IPv6Address | IPv4Network | IPv6Network]
+) -> dict[str, IPv4Address | IPv6Address | IPv4Network | IPv6Network]:
+    """Return what a repeated option says as fields: NAME for IPv4's, NAME6 for IPv6's."""
+    fields: dict[str, IPv4Address | IPv6Address | IPv4Network | IPv6Network] = {}
+    for item in found:
+        field = name if item.version == 4 else f"{name}6"
+        if field in fields:
+            raise typer.BadParameter(f"{fields[field]} and {item} are both of IPv{item.version}", param_hint=f"--{name}")
+        fields[field] = item
+    return fields
 
 
 def subnet(text: str, flag: str) -> IPv4Network:
@@ -68,11 +89,21 @@ def label_filters(items: list[str]) -> list[str]:
 
 def source(text: str) -> str:
     """Return container or address of SRC: it has no port."""
+    bare = text.removeprefix("[").removesuffix("]")
+    if _is_ipv6(bare):
+        return _place(bare, "SRC")
     if ":" in text:
-        raise typer.BadParameter(
-            f"{text!r}: {'IPv6 is not supported yet' if text.count(':') > 1 else 'a source has no port'}", param_hint="SRC"
-        )
+        raise typer.BadParameter(f"{text!r}: a source has no port", param_hint="SRC")
     return _place(text, "SRC")
+
+
+def _is_ipv6(text: str) -> bool:
+    """Return whether it is an IPv6 address, or one with its network: NETWORK/ADDRESS."""
+    try:
+        IPv6Address(text.rpartition("/")[2])
+    except ValueError:
+        return False
+    return True
 
 
 def _place(text: str, hint: str) -> str:
@@ -85,9 +116,19 @@ def _place(text: str, hint: str) -> str:
 
 
 def destination(text: str) -> tuple[str, int | None, str]:
-    """Return container or address, port and protocol of DST[:PORT[/PROTO]]; without a port it is about a ping."""
+    """Return container or address, port and protocol of DST[:PORT[/PROTO]]; without a port it is about a ping.
+
+    An IPv6 address before a port stands in brackets.
+    """
     hint = "DST[:PORT[/PROTO]]"
+    if _is_ipv6(text):
+        return _place(text, hint), None, "icmp"
     target, colon, rest = text.partition(":")
+    if text.startswith("["):
+        target, bracket, rest = text[1:].partition("]")
+        if not bracket or not _is_ipv6(target) or rest[:1] not in ("", ":"):
+            raise typer.BadParameter(f"{text!r} is no [IPV6-ADDRESS]:PORT", param_hint=hint)
+        colon, rest = rest[:1], rest[1:]
     if not target:
         raise typer.BadParameter("the destination is missing", param_hint=hint)
     _place(target, hint)
@@ -95,7 +136,7 @@ def destination(text: str) -> tuple[str, int | None, str]:
         return target, None, "icmp"
     number, slash, protocol = rest.partition("/")
     if ":" in rest:
-        raise typer.BadParameter(f"{text!r}: IPv6 is not supported yet", param_hint=hint)
+        raise typer.BadParameter(f"{text!r}: an IPv6 address before a port stands in brackets", param_hint=hint)
     if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536):
         raise typer.BadParameter(f"{number!r} is no port: 1 to 65535", param_hint=hint)
     protocol = protocol.lower() if slash else PROTOCOLS[0]

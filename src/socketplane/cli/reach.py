@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
         epilog=examples(
             "socketplane reach",
             "socketplane reach --network web --by app --by tier",
+            "socketplane reach --ipv6",
             "socketplane reach -o json | jq '.lines[] | select(.ports == [\"any\"])'",
             "socketplane reach --network web --probe",
         ),
@@ -47,6 +48,7 @@ def reach(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, max=5000, help="With --probe: connections to try at most (200).")
     ] = None,
+    ipv6: Annotated[bool, typer.Option("--ipv6", help="With IPv6, on networks that have it.")] = False,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show who reaches whom on which ports, as policies say now.
@@ -62,7 +64,9 @@ def reach(
     """
     if limit is not None and not probe:
         raise typer.BadParameter("it needs --probe", param_hint="--limit")
-    query = {"network": network, "by": by or None}
+    if ipv6 and probe:
+        raise typer.BadParameter("connections are tried with IPv4", param_hint="--ipv6")
+    query = {"network": network, "by": by or None, "version": 6 if ipv6 else None}
     with connect.session(connect.of(ctx)) as session:
         if probe:
             if not reach_probe.probe(session, {**query, "limit": limit}, output):

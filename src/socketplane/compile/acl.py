@@ -22,6 +22,8 @@ class Band(NamedTuple):
 
 
 # From the strongest: see docs/northbound.md. Gaps are for what comes.
+OUTSIDE6_REJECT = Band(0, 31000)
+LINK_LOCAL_DROP = Band(0, 31000)
 UNKNOWN_DROP = Band(0, 30000)
 OWN_HOST_ALLOW = Band(0, 20000)
 POLICY_ALLOW = Band(1, 11000)
@@ -49,6 +51,11 @@ def allow(direction: Direction, band: Band, match: str, *, name: str, label: int
 def drop(direction: Direction, band: Band, match: str, *, name: str, meter: str = names.METER) -> dict[str, Value]:
     """Return an ACL that drops and logs."""
     return logged(_acl(direction, band, match, "drop", name=name), meter)
+
+
+def reject(direction: Direction, band: Band, match: str, *, name: str) -> dict[str, Value]:
+    """Return an ACL that refuses at once: with a reset, or as unreachable."""
+    return _acl(direction, band, match, "reject", name=name)
 
 
 def pass_on(direction: Direction, band: Band, match: str, *, name: str) -> dict[str, Value]:

@@ -15,7 +15,7 @@ from socketplane.compile.rows import Output, Value
 from socketplane.compile.segment import Segment
 from socketplane.model.rules import ISOLATION, audit_id
 from socketplane.model.spec import Direction
-from socketplane.model.types import Cluster, Network
+from socketplane.model.types import Cluster, Network, Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,19 @@ class Audit:
             target, key = subject(direction, segment.name), f"{segment.group}/{direction}"
             everything = direction is Direction.EGRESS or self.baseline
             # What the defaults allow, where nothing else can: what is denied anyway is no news.
-            inside = [network.subnet, cluster.hosts]
-            match = f"{target} && {'ip' if everything else within(direction, inside)}"
-            columns = self._pass(direction, acl.AUDIT_DENY, match, audit_id(min(policies.values()), direction))
-            acl.add(output, segment.group, f"audit/{key}", acl.logged(columns))
+            inside: dict[str, list[Subnet]] = {"": [network.subnet, cluster.hosts]}
+            if network.subnet6 is not None:
+                inside["/ip6"] = [network.subnet6]
+            denied = {"": "ip"} if everything else {part: within(direction, there) for part, there in inside.items()}
+            for part, match in denied.items():
+                name = audit_id(min(policies.values()), direction)
+                columns = self._pass(direction, acl.AUDIT_DENY, f"{target} && {match}", name)
+                acl.add(output, segment.group, f"audit/{key}{part}", acl.logged(columns))
             if not self.tiers and direction is Direction.INGRESS:
-                match = f"{target} && {within(direction, all_but(inside))}"
-                columns = acl.drop(direction, acl.AUDIT_ISOLATION, match, name=ISOLATION, meter=names.ISOLATION_METER)
-                acl.add(output, segment.group, f"audit-isolation/{key}", columns)
+                for part, there in inside.items():
+                    match = f"{target} && {within(direction, all_but(there, there[0].version))}"
+                    columns = acl.drop(direction, acl.AUDIT_ISOLATION, match, name=ISOLATION, meter=names.ISOLATION_METER)
+                    acl.add(output, segment.group, f"audit-isolation/{key}{part}", columns)
 
     def _pass(self, direction: Direction, band: acl.Band, match: str, name: str) -> dict[str, Value]:
         return (acl.pass_on if self.tiers else acl.allow)(direction, band, match, name=name)

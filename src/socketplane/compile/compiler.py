@@ -138,6 +138,13 @@ class Compiler:
         if old == network:
             return
         self._mark("network", [key])
+        had_ipv6 = self.index.ipv6
+        self._put_network(key, old, network)
+        if had_ipv6 != self.index.ipv6:
+            self._mark("cluster", [""])
+            self._mark("policy", [policy for policy in self.index.policies if not policy[0]])
+
+    def _put_network(self, key: UUID, old: Network | None, network: Network | None) -> None:
         if _policies_see(old) == _policies_see(network):
             self.index.put_network(network, old)
             return
@@ -266,7 +273,7 @@ class Compiler:
 
 def _policies_see(network: Network | None) -> object:
     """Return what policies depend on."""
-    return network and (network.name, network.subnet, network_labels(network))
+    return network and (network.name, network.subnets, network_labels(network))
 
 
 def compile_all(cluster: Cluster, features: Features, intent: Iterable[Intent]) -> Desired:

@@ -23,6 +23,7 @@ class Index:
         self.policies_by_network: dict[str, set[PolicyKey]] = {}
         self.endpoints_by_network: dict[UUID, set[str]] = {}
         self.endpoints_by_host: dict[str, set[str]] = {}
+        self._with_ipv6: set[UUID] = set()
         self._networks_by_label: Labelled[UUID] = Labelled()
         self._endpoints_by_label: dict[UUID, Labelled[str]] = {}
 
@@ -46,11 +47,14 @@ class Index:
         """Replace a network (None: it is not there)."""
         if old is not None:
             del self.networks[old.id]
+            self._with_ipv6.discard(old.id)
             self._networks_by_label.put(old.id, None)
             if old.name:
                 take(self.networks_by_name, old.name, old.id)
         if network is not None:
             self.networks[network.id] = network
+            if network.subnet6 is not None:
+                self._with_ipv6.add(network.id)
             self._networks_by_label.put(network.id, network_labels(network))
             if network.name:
                 self.networks_by_name.setdefault(network.name, set()).add(network.id)
@@ -68,6 +72,11 @@ class Index:
             key = (policy.network, policy.name)
             self.policies[key] = policy
             self.policies_by_network.setdefault(policy.network, set()).add(key)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether any network has IPv6."""
+        return bool(self._with_ipv6)
 
     def policies_on(self, network: Network | None) -> list[Policy]:
         """Return the NetworkPolicies of a network."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from ipaddress import IPv4Network
 
 from socketplane.compile.acl import CLUSTER_BANDS, RULES_EACH
 from socketplane.compile.features import Features
+from socketplane.compile.match import BOTH
 from socketplane.compile.prefixes import prefixes
 from socketplane.errors import Exhausted, InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.rules import MAX_RULES, numbered_rules
@@ -15,7 +15,6 @@ from socketplane.model.spec import Action, Block, ClusterSpec, Direction, Policy
 TIERS_SINCE = "OVN 23.06"
 MAX_PREFIXES = 2048
 """Prefixes that a rule's blocks may come to."""
-_NO_POOL = IPv4Network("255.255.255.255/32")
 
 
 def unsupported(features: Features, policies: Iterable[Policy]) -> SocketPlaneError | None:
@@ -46,7 +45,8 @@ def _faults(features: Features, policy: Policy) -> Iterator[SocketPlaneError]:
                 field=f"{field}.action",
                 remedy=f"use {TIERS_SINCE} or later, or Accept and Deny only",
             )
-        count = len(prefixes((peer for peer in rule.peers or () if isinstance(peer, Block)), _NO_POOL))
+        blocks = [peer for peer in rule.peers or () if isinstance(peer, Block)]
+        count = max(len(prefixes(blocks, None, version)) for version in BOTH)
         if count > MAX_PREFIXES:
             yield InvalidInput(
                 f"the addresses of a rule of policy {policy.title} come to {count} prefixes; {MAX_PREFIXES} are possible",

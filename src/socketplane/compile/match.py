@@ -6,13 +6,17 @@ Anything richer than one address set in a match makes ovn-controller recompute a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
 from uuid import UUID
 
 from socketplane.compile import names
 from socketplane.compile.prefixes import Range, merged, prefixes
 from socketplane.compile.segment import segment_of
 from socketplane.model.spec import Block, Direction, Members, Peer, Port, Protocol
+from socketplane.model.types import Cluster, Subnet
+
+IPV4 = (4,)
+BOTH = (4, 6)
+"""Versions of IP that packets of a rule may have. Where no network has IPv6, nothing is said of it."""
 
 
 def subject(direction: Direction, group: str) -> str:
@@ -20,12 +24,14 @@ def subject(direction: Direction, group: str) -> str:
     return f"{'inport' if direction is Direction.EGRESS else 'outport'} == @{group}"
 
 
-def within(direction: Direction, networks: Iterable[IPv4Network]) -> str:
-    """Return the match for packets whose other end of that direction has one of these addresses."""
-    texts = [str(network).removesuffix("/32") for network in networks]
-    if texts == ["0.0.0.0/0"]:
-        return "ip4"
-    return f"{_field(direction)} == {_set(texts)}"
+def within(direction: Direction, networks: Iterable[Subnet]) -> str:
+    """Return the match for packets whose other end of that direction has one of these addresses, of one version."""
+    found = list(networks)
+    version = found[0].version
+    if found[0].prefixlen == 0:
+        return f"ip{version}"
+    texts = [str(network.network_address if network.num_addresses == 1 else network) for network in found]
+    return f"{_field(direction, version)} == {_set(texts)}"
 
 
 def rule_matches(
@@ -34,29 +40,32 @@ def rule_matches(
     ports: Iterable[Port] | None,
     *,
     network: UUID | None,
-    pool: IPv4Network,
+    cluster: Cluster,
+    versions: Iterable[int] = IPV4,
 ) -> Iterator[tuple[str, str]]:
-    """Yield one match for every peer and protocol of a rule, with what names it within the rule.
+    """Yield one match for every version of IP, peer and protocol of a rule, with what names it within the rule.
 
     All blocks of a rule are one peer. `network` is the policy's own, if it has one.
     """
     wanted = list(_port_matches(ports))
-    for peer_name, peer in _peer_matches(direction, peers, network, pool):
-        for port_name, port in wanted:
-            yield f"{peer_name}/{port_name}", f"{peer} && {port}" if port else peer
+    for version in versions:
+        for peer_name, peer in _peer_matches(direction, peers, network, cluster.pool_of(version), version):
+            for port_name, port in wanted:
+                name = f"{peer_name}/{port_name}" + ("/ip6" if version == 6 else "")
+                yield name, f"{peer} && {port}" if port else peer
 
 
 def _peer_matches(
-    direction: Direction, peers: Iterable[Peer] | None, network: UUID | None, pool: IPv4Network
+    direction: Direction, peers: Iterable[Peer] | None, network: UUID | None, pool: Subnet, version: int
 ) -> Iterator[tuple[str, str]]:
     if peers is None:
-        yield "*", "ip4"
+        yield "*", f"ip{version}"
         return
     found = list(peers)
     groups = {names.segment_group(*segment_of(peer, network)) for peer in found if isinstance(peer, Members)}
     for group in sorted(groups):
-        yield group, f"{_field(direction)} == ${group}_ip4"
-    addresses = prefixes((peer for peer in found if isinstance(peer, Block)), pool)
+        yield group, f"{_field(direction, version)} == ${group}_ip{version}"
+    addresses = prefixes((peer for peer in found if isinstance(peer, Block)), pool, version)
     if addresses:
         yield "blocks", within(direction, addresses)
 
@@ -93,5 +102,5 @@ def _set(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{{{', '.join(texts)}}}"
 
 
-def _field(direction: Direction) -> str:
-    return "ip4.dst" if direction is Direction.EGRESS else "ip4.src"
+def _field(direction: Direction, version: int) -> str:
+    return f"ip{version}.dst" if direction is Direction.EGRESS else f"ip{version}.src"

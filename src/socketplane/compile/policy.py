@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from socketplane.compile import acl, names
 from socketplane.compile.audit import Audit
-from socketplane.compile.match import rule_matches, subject
+from socketplane.compile.match import BOTH, IPV4, rule_matches, subject
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.compile.segment import Segment, subject_of
 from socketplane.model.rules import drop_id, label_of, numbered_rules, rule_id
@@ -20,9 +20,10 @@ def compile_policy(
         return
     target = names.segment_group(*subject_of(policy, network.id))
     group = identity(output.cluster, "Port_Group", target)
+    versions = BOTH if network.subnet6 else IPV4
     for direction, index, rule in numbered_rules(spec):
         name = rule_id(policy.number, index)
-        matches = rule_matches(direction, rule.peers, rule.ports, network=network.id, pool=cluster.pool)
+        matches = rule_matches(direction, rule.peers, rule.ports, network=network.id, cluster=cluster, versions=versions)
         for part, match in matches:
             full = f"{subject(direction, target)} && {match}"
             columns = (
@@ -34,14 +35,17 @@ def compile_policy(
             acl.add(output, group, key, columns, {"policy": policy.title})
 
 
-def compile_cluster_policy(output: Output, policy: Policy, spec: ClusterSpec, rank: int, cluster: Cluster) -> None:
-    """Add the ACLs of a ClusterNetworkPolicy, which stands at that rank in its tier."""
+def compile_cluster_policy(
+    output: Output, policy: Policy, spec: ClusterSpec, rank: int, cluster: Cluster, *, ipv6: bool
+) -> None:
+    """Add the ACLs of a ClusterNetworkPolicy, which stands at that rank in its tier; `ipv6`: some network has IPv6."""
     target = names.segment_group(*subject_of(policy, None))
     group = identity(output.cluster, "Port_Group", target)
+    versions = BOTH if ipv6 else IPV4
     for direction, index, rule in numbered_rules(spec):
         place = index if direction is Direction.INGRESS else index - len(spec.ingress)
         band = acl.cluster_band(spec.tier, rank, place)
-        matches = rule_matches(direction, rule.peers, rule.ports, network=None, pool=cluster.pool)
+        matches = rule_matches(direction, rule.peers, rule.ports, network=None, cluster=cluster, versions=versions)
         for part, match in matches:
             full = f"{subject(direction, target)} && {match}"
             columns = _decision(output, policy.number, index, rule, direction, band, full)

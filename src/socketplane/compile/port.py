@@ -12,7 +12,7 @@ from socketplane.model.types import Endpoint
 
 def compile_endpoint(output: Output, endpoint: Endpoint, *, chassis: str, switch: UUID, groups: Iterable[UUID]) -> None:
     """Add an endpoint's port on its switch and its membership in port groups."""
-    place = frozenset({f"{endpoint.mac} {endpoint.address}"})
+    place = frozenset({" ".join([endpoint.mac, *map(str, endpoint.addresses)])})
     port = output.row(
         "Logical_Switch_Port",
         endpoint.id,

@@ -14,12 +14,12 @@ from uuid import UUID
 
 from socketplane.compile import names
 from socketplane.compile.acl import STAGES
-from socketplane.compile.match import rule_matches
+from socketplane.compile.match import BOTH, IPV4, rule_matches
 from socketplane.compile.rows import Output, identity
 from socketplane.compile.segment import SegmentKey, segment_of
 from socketplane.errors import Exhausted, SocketPlaneError
 from socketplane.model.spec import Direction, Members
-from socketplane.model.traffic import TrafficPolicy
+from socketplane.model.traffic import Mark, TrafficPolicy
 from socketplane.model.types import Cluster, Network
 
 STRONGEST = 32_000
@@ -88,15 +88,14 @@ def compile_marks(output: Output, policy: TrafficPolicy, network: Network, clust
         priority = STRONGEST - before - index
         if priority < 0:  # `unmarkable` refuses that before
             return
-        matches = rule_matches(Direction.EGRESS, mark.peers, mark.ports, network=network.id, pool=cluster.pool)
-        for part, match in matches:
+        for version, part, match in _matches(mark, network, cluster):
             row = output.row(
                 "QoS",
                 f"mark/{network.id}/{policy.name}/{index}/{part}",
                 {
                     "priority": priority,
                     "direction": STAGES[Direction.EGRESS],
-                    "match": f"ip4.src == ${target}_ip4 && {match}",
+                    "match": f"ip{version}.src == ${target}_ip{version} && {match}",
                     "action": {"dscp": mark.dscp},
                 },
                 {"policy": policy.title},
@@ -111,6 +110,16 @@ def same_marks(old: TrafficPolicy | None, new: TrafficPolicy | None) -> bool:
 
 def _of(policy: TrafficPolicy | None) -> object:
     return policy and (policy.number, policy.spec.subject, policy.spec.marks)
+
+
+def _matches(mark: Mark, network: Network, cluster: Cluster) -> Iterator[tuple[int, str, str]]:
+    """Yield a mark's matches, each with its version of IP."""
+    for version in BOTH if network.subnet6 else IPV4:
+        matches = rule_matches(
+            Direction.EGRESS, mark.peers, mark.ports, network=network.id, cluster=cluster, versions=[version]
+        )
+        for part, match in matches:
+            yield version, part, match
 
 
 def unmarkable(policies: Iterable[TrafficPolicy]) -> SocketPlaneError | None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import IPv6Network
 from uuid import UUID
 
 from socketplane.compile import acl, names
+from socketplane.compile.match import within
+from socketplane.compile.prefixes import all_but
 from socketplane.compile.rows import Output, identity
+from socketplane.model.rules import ISOLATION
 from socketplane.model.spec import Direction
-from socketplane.model.types import Cluster, mac_of
+from socketplane.model.types import LINK_LOCAL6, Cluster, mac_of
 
+MULTICAST6 = IPv6Network("ff00::/8")
 INSIDE_PRIORITY = 2000
 REROUTE_PRIORITY = 1000
 
 
-def compile_cluster(output: Output, cluster: Cluster) -> None:
-    """Add what exists once per cluster."""
+def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
+    """Add what exists once per cluster; `ipv6`: some network has IPv6."""
     _router(output, cluster)
     _hosts_switch(output, cluster)
-    _routed(output, cluster)
+    _routed(output, cluster, ipv6=ipv6)
     _meters(output)
 
 
@@ -53,11 +59,11 @@ def _hosts_switch(output: Output, cluster: Cluster) -> None:
         switch=switch,
         ports=(names.HOSTS_ROUTER_PORT, names.HOSTS_SWITCH_PORT),
         mac=mac_of(address),
-        address=f"{address}/{cluster.hosts.prefixlen}",
+        addresses=[f"{address}/{cluster.hosts.prefixlen}"],
     )
 
 
-def _routed(output: Output, cluster: Cluster) -> None:
+def _routed(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     """Add the group by which ACLs reach all routed networks, and let hosts in where no policy says otherwise.
 
     A group of all endpoints would do the same, and make the database copy all its members for every new one: with
@@ -66,6 +72,11 @@ def _routed(output: Output, cluster: Cluster) -> None:
     group = output.row("Port_Group", names.ROUTED_GROUP, {"name": names.ROUTED_GROUP})
     columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"ip4.src == {cluster.hosts}", name="base")
     acl.add(output, group, "base/hosts", columns)
+    if ipv6:
+        # No route leads out over IPv6, and the router drops without a word: who tries must not wait for nothing.
+        outside = within(Direction.EGRESS, all_but([cluster.pool6, LINK_LOCAL6, MULTICAST6], 6))
+        columns = acl.reject(Direction.EGRESS, acl.OUTSIDE6_REJECT, outside, name=ISOLATION)
+        acl.add(output, group, "base/outside6", columns)
 
 
 def _meters(output: Output) -> None:
@@ -76,12 +87,12 @@ def _meters(output: Output) -> None:
         output.edge("Meter", meter, "bands", band)
 
 
-def join(output: Output, *, switch: UUID, ports: tuple[str, str], mac: str, address: str) -> UUID:
+def join(output: Output, *, switch: UUID, ports: tuple[str, str], mac: str, addresses: Iterable[str]) -> UUID:
     """Add the pair of ports that joins a switch to the router; return the switch's."""
     router_port, switch_port = ports
     router = identity(output.cluster, "Logical_Router", names.ROUTER)
     port = output.row(
-        "Logical_Router_Port", router_port, {"name": router_port, "mac": mac, "networks": frozenset({address})}
+        "Logical_Router_Port", router_port, {"name": router_port, "mac": mac, "networks": frozenset(addresses)}
     )
     output.edge("Logical_Router", router, "ports", port)
     peer = output.row(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Network
+
 from socketplane.compile import acl, names
 from socketplane.compile.anchor import compile_anchor
 from socketplane.compile.match import subject
 from socketplane.compile.router import join
-from socketplane.compile.rows import Output, identity
+from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.spec import Direction
-from socketplane.model.types import Network, mac_of
+from socketplane.model.types import LINK_LOCAL6, Network, mac_of
 
 
 def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) -> None:
@@ -23,7 +25,9 @@ def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) 
             switch=switch,
             ports=(names.router_port(network.id), names.router_switch_port(network.id)),
             mac=mac_of(network.gateway),
-            address=f"{network.gateway}/{network.subnet.prefixlen}",
+            addresses=[
+                f"{gateway}/{subnet.prefixlen}" for gateway, subnet in zip(network.gateways, network.subnets, strict=True)
+            ],
         )
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
@@ -47,8 +51,24 @@ def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
             Direction.INGRESS, acl.BASE_DROP, f"{into} && ip", name=ISOLATION, meter=names.ISOLATION_METER
         ),
     }
+    if network.subnet6 is not None:
+        acls |= _ipv6(network.subnet6, out, into)
     for key, columns in acls.items():
         acl.add(output, group, f"base/{key}/{network.id}", columns)
+
+
+def _ipv6(subnet: IPv6Network, out: str, into: str) -> dict[str, dict[str, Value]]:
+    """Return what IPv6 needs besides: address sets know no link-local addresses, which so would get around policies.
+
+    Neighbour discovery, which uses them, isn't subject to ACLs.
+    """
+    link_local = f"{out} && (ip6.src == {LINK_LOCAL6} || ip6.dst == {LINK_LOCAL6})"
+    return {
+        "inside6": acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"{into} && ip6.src == {subnet}", name="base"),
+        "link-local": acl.drop(
+            Direction.EGRESS, acl.LINK_LOCAL_DROP, link_local, name=ISOLATION, meter=names.ISOLATION_METER
+        ),
+    }
 
 
 def _unknown(output: Output, network: Network, notes: dict[str, str], *, unknown_cut_off: bool) -> None:

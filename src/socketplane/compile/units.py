@@ -65,7 +65,7 @@ def compile_unit(context: Context, unit: Unit) -> Output:
         for network in index.networks_named(marking.network):
             compile_marks(output, marking, network, context.cluster, context.marks.before(marking))
     elif kind == "cluster":
-        compile_cluster(output, context.cluster)
+        compile_cluster(output, context.cluster, ipv6=index.ipv6)
     return output
 
 
@@ -85,11 +85,11 @@ def _endpoint(output: Output, context: Context, endpoint: Endpoint) -> None:
 
 
 def _policy(output: Output, context: Context, policy: Policy) -> None:
-    spec = policy.spec
+    spec, index = policy.spec, context.index
     if isinstance(spec, ClusterSpec):
-        compile_cluster_policy(output, policy, spec, context.ranks.rank(policy, spec), context.cluster)
+        compile_cluster_policy(output, policy, spec, context.ranks.rank(policy, spec), context.cluster, ipv6=index.ipv6)
         return
-    for network in context.index.networks_named(policy.network):
+    for network in index.networks_named(policy.network):
         compile_policy(output, policy, spec, network, context.cluster, context.audit)
 
 

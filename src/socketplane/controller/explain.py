@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.spec import Protocol
-from socketplane.model.types import Endpoint
+from socketplane.model.types import Address, Endpoint
 from socketplane.model.verdict import Party, View, name_of, verdict
 
 
 def explain(intent: Intent, source: str, destination: str, port: int | None, protocol: str) -> wire.Explanation:
     """Judge a packet. An end is a container's name, NETWORK/NAME, NETWORK/ADDRESS, an address, or a host's name.
+
+    Where an end is given by an IPv6 address it is about IPv6, else about IPv4.
 
     Raises:
         NotFound: nothing has that name.
@@ -22,7 +24,8 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
     start, end = _pair(intent, source, destination)
     kind = None if protocol == "icmp" else Protocol(protocol)
     view = View(intent.cluster.cluster, intent.networks, list(intent.policies.values()))
-    found = verdict(view, start, end, kind, port)
+    version = max(_version(source), _version(destination))
+    found = verdict(view, start, end, kind, port, version=version)
     return wire.Explanation(
         verdict="allow" if found.allow else "deny",
         source=name_of(start, intent.networks),
@@ -71,7 +74,7 @@ def _candidates(intent: Intent, text: str, field: str) -> list[Party]:
     if slash:
         uuid = intent.network(network).id
         members = [intent.endpoints[key] for key in intent.endpoints_of_network.get(uuid, ())]
-        found: list[Party] = [member for member in members if rest in (member.name, str(member.address))]
+        found: list[Party] = [member for member in members if rest == member.name or _address(rest) in member.addresses]
     elif (address := _address(text)) is not None:
         return _at(intent, address, as_source=field == "src")
     else:
@@ -90,20 +93,26 @@ def _is_called(endpoint: Endpoint, text: str) -> bool:
     return len(text) >= 12 and endpoint.container.startswith(text)
 
 
-def _at(intent: Intent, address: IPv4Address, *, as_source: bool) -> list[Party]:
+def _at(intent: Intent, address: Address, *, as_source: bool) -> list[Party]:
     """Return who has an address: a container, a host's own port, or else the address itself.
 
     A host sends from its own port, but what is sent to its underlay address carries that one.
     """
-    found: list[Party] = [endpoint for endpoint in intent.endpoints.values() if endpoint.address == address]
+    found: list[Party] = [endpoint for endpoint in intent.endpoints.values() if address in endpoint.addresses]
     found += [
         host for host in intent.hosts.values() if address == host.gateway or (as_source and str(address) == host.address)
     ]
     return found or [address]
 
 
-def _address(text: str) -> IPv4Address | None:
+def _version(text: str) -> int:
+    """Return the version of IP that an end's name tells: 4 where it tells none."""
+    address = _address(text.rpartition("/")[2])
+    return address.version if address else 4
+
+
+def _address(text: str) -> Address | None:
     try:
-        return IPv4Address(text)
+        return ip_address(text)
     except ValueError:
         return None

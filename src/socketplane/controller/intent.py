@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
-from socketplane.model.types import Endpoint, Host, Lease, Network, Token
+from socketplane.model.types import Address, Endpoint, Host, Lease, Network, Token
 
 T = TypeVar("T", bound=Item)
 K = TypeVar("K")
@@ -26,7 +25,7 @@ class Intent:
         self._items: dict[type, dict[Any, Any]] = {model: {} for model in KINDS}
         self.hosts = cast("dict[str, Host]", self._items[Host])
         self.networks = cast("dict[UUID, Network]", self._items[Network])
-        self.leases = cast("dict[tuple[UUID, IPv4Address], Lease]", self._items[Lease])
+        self.leases = cast("dict[tuple[UUID, Address], Lease]", self._items[Lease])
         self.endpoints = cast("dict[str, Endpoint]", self._items[Endpoint])
         self.policies = cast("dict[tuple[str, str], Policy]", self._items[Policy])
         self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
@@ -37,11 +36,11 @@ class Intent:
         self.network_of_request: dict[str, UUID] = {}
         self.endpoints_of_network: dict[UUID, dict[str, None]] = {}
         self.endpoints_of_host: dict[str, dict[str, None]] = {}
-        self.endpoint_at: dict[tuple[UUID, IPv4Address], str] = {}
+        self.endpoint_at: dict[tuple[UUID, Address], str] = {}
         self.endpoint_of_mac: dict[tuple[UUID, str], str] = {}
-        self.leases_of_network: dict[UUID, dict[IPv4Address, None]] = {}
-        self.leases_of_host: dict[str, dict[tuple[UUID, IPv4Address], None]] = {}
-        self.lease_of_request: dict[tuple[UUID, str], IPv4Address] = {}
+        self.leases_of_network: dict[UUID, dict[Address, None]] = {}
+        self.leases_of_host: dict[str, dict[tuple[UUID, Address], None]] = {}
+        self.lease_of_request: dict[tuple[UUID, str], Address] = {}
 
     def get(self, model: type[T], key: Key) -> T | None:
         """Return the value of that key, or None."""
@@ -75,7 +74,8 @@ class Intent:
             case Endpoint():
                 _member(self.endpoints_of_network, item.network, item.id, present)
                 _member(self.endpoints_of_host, item.host, item.id, present)
-                _entry(self.endpoint_at, (item.network, item.address), item.id, present)
+                for address in item.addresses:
+                    _entry(self.endpoint_at, (item.network, address), item.id, present)
                 _entry(self.endpoint_of_mac, (item.network, item.mac), item.id, present)
             case Lease():
                 key = (item.network, item.address)

@@ -23,9 +23,9 @@ def snapshot(intent: Intent) -> View:
     )
 
 
-def reach(view: View, by: Sequence[str] = (), network: UUID | None = None) -> wire.Reach:
-    """Tell who reaches whom on which ports. Takes seconds with thousands of endpoints."""
-    found = matrix(view, by, network)
+def reach(view: View, by: Sequence[str] = (), network: UUID | None = None, version: int = 4) -> wire.Reach:
+    """Tell who reaches whom on which ports, with a version of IP. Takes seconds with thousands of endpoints."""
+    found = matrix(view, by, network, version)
     return wire.Reach(
         groups=_ends(found.groups),
         lines=[

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -104,6 +104,8 @@ def _network_row(network: Network) -> Row:
         "subnet": str(network.subnet),
         "gateway": str(network.gateway),
         "ip_range": None if network.ip_range is None else str(network.ip_range),
+        "subnet6": None if network.subnet6 is None else str(network.subnet6),
+        "gateway6": None if network.gateway6 is None else str(network.gateway6),
         "internal": network.internal,
         "labels": dict(network.labels),
         "created": network.created,
@@ -124,6 +126,8 @@ def _network(uuid: UUID, row: Row, _: HostNames) -> Network:
         created=row["created"],
         origin=row["origin"],
         request=row["request"],
+        subnet6=None if row["subnet6"] is None else IPv6Network(row["subnet6"]),
+        gateway6=None if row["gateway6"] is None else IPv6Address(row["gateway6"]),
     )
 
 
@@ -142,7 +146,7 @@ def _lease_row(lease: Lease) -> Row:
 def _lease(_: UUID, row: Row, __: HostNames) -> Lease:
     return Lease(
         network=row["network"],
-        address=IPv4Address(row["address"]),
+        address=ip_address(row["address"]),
         kind=LeaseKind(row["kind"]),
         host=row["host"],
         request=row["request"],
@@ -157,6 +161,7 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
         "network": endpoint.network,
         "host": host_uuid(endpoint.host),
         "address": str(endpoint.address),
+        "address6": None if endpoint.address6 is None else str(endpoint.address6),
         "mac": endpoint.mac,
         "container": endpoint.container,
         "name": endpoint.name,
@@ -180,6 +185,7 @@ def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
         known=row["known"],
         created=row["created"],
         rate=row["rate"],
+        address6=None if row["address6"] is None else IPv6Address(row["address6"]),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from uuid import UUID
 
 from socketplane import wire
@@ -18,7 +17,7 @@ from socketplane.controller.ruleset import Ruleset
 from socketplane.errors import Conflict
 from socketplane.model.selection import is_on, labels_of, subject_of
 from socketplane.model.spec import Direction, Policy, Protocol
-from socketplane.model.types import Endpoint, Host, Network, mac_of
+from socketplane.model.types import Address, Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, Verdict, View, verdict
 
 _ANY = ("", "")
@@ -66,12 +65,13 @@ def prepare(intent: Intent, host: str, streams: Sequence[wire.Streams]) -> Calla
     return lambda: _find(judge, cases)
 
 
-def _parties(intent: Intent, addresses: set[IPv4Address]) -> dict[IPv4Address, Endpoint | Host]:
+def _parties(intent: Intent, addresses: set[Address]) -> dict[Address, Endpoint | Host]:
     """Return who has these addresses (a subnet is one network's alone)."""
-    found: dict[IPv4Address, Endpoint | Host] = {
+    found: dict[Address, Endpoint | Host] = {
         host.gateway: host for host in intent.hosts.values() if host.gateway in addresses
     }
-    found.update((each.address, each) for each in intent.endpoints.values() if each.address in addresses)
+    for endpoint in intent.endpoints.values():
+        found.update((address, endpoint) for address in endpoint.addresses if address in addresses)
     return found
 
 
@@ -102,7 +102,7 @@ class _Judge:
             pair = next(iter(subject_of(policy).endpoints.match_labels), _ANY)
             self._wanting.setdefault((policy.network, *pair), []).append(policy)
         self._of_end: dict[str, list[Policy]] = {}
-        self._known: dict[tuple[IPv4Address, IPv4Address, int], Verdict] = {}
+        self._known: dict[tuple[Address, Address, int], Verdict] = {}
 
     def forbids(self, case: _Case) -> bool:
         """Return whether a stream is denied at the end that was told of."""
@@ -110,7 +110,9 @@ class _Judge:
         key = (stream.source, stream.destination, stream.port)
         if key not in self._known:
             view = View(self._cluster, self._networks, self._about(case.source, case.destination))
-            self._known[key] = verdict(view, case.source, case.destination, Protocol.UDP, stream.port)
+            self._known[key] = verdict(
+                view, case.source, case.destination, Protocol.UDP, stream.port, version=stream.source.version
+            )
         found = self._known[key]
         return not found.allow and (found.direction == Direction.EGRESS) is (stream.side == "egress")
 

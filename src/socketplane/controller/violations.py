@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
-from socketplane.model.types import Endpoint, Host
+from socketplane.model.types import Address, Endpoint, Host
 from socketplane.model.verdict import name_of
 
 _OF_POLICY = re.compile(r"([ard])(\d+)\.")
@@ -22,8 +21,10 @@ class Names:
 
     def __init__(self, intent: Intent) -> None:
         self._titles = {policy.number: policy.title for policy in intent.policies.values()}
-        self._holders: dict[IPv4Address, Endpoint | Host] = {host.gateway: host for host in intent.hosts.values()}
-        self._holders.update((endpoint.address, endpoint) for endpoint in intent.endpoints.values())
+        self._holders: dict[Address, Endpoint | Host] = {host.gateway: host for host in intent.hosts.values()}
+        self._holders.update(
+            (address, endpoint) for endpoint in intent.endpoints.values() for address in endpoint.addresses
+        )
         self._networks = dict(intent.networks)
 
     def violations(self, denials: Iterable[wire.Denial], number: int | None = None) -> Iterator[wire.PolicyViolation]:
@@ -40,7 +41,7 @@ class Names:
                     destination_name=self._name(denial.destination, denial.last),
                 )
 
-    def _name(self, address: IPv4Address, at: float) -> str:
+    def _name(self, address: Address, at: float) -> str:
         """Return who has an address; nobody, if that is another than had it at the time."""
         holder = self._holders.get(address)
         if holder is None or (isinstance(holder, Endpoint) and holder.created > at + _SKEW):

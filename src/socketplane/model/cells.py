@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from uuid import UUID
 
 from socketplane.model.prefixes import Prefixes
 from socketplane.model.selection import Party, View, address_of, labels_of, rules_of, subject_of
 from socketplane.model.spec import Block, Direction, Labels, Members, Operator, Peer, Policy, Requirement, Selector
-from socketplane.model.types import Endpoint, Host, network_labels
+from socketplane.model.types import Address, Endpoint, Host, Subnet, network_labels
 
 Mask = int
 """A set of cells: bit N is cell N."""
@@ -28,7 +27,7 @@ class Cell:
 
     group: str
     members: tuple[Endpoint, ...] | tuple[Host, ...] = ()
-    prefix: IPv4Network | None = None
+    prefix: Subnet | None = None
 
     @property
     def size(self) -> int:
@@ -65,11 +64,15 @@ class Vocabulary:
 
 
 class Cells:
-    """The cells of a view's endpoints and hosts, for these policies, and the masks of what policies mean."""
+    """The cells of a view's endpoints and hosts, for these policies, and the masks of what policies mean.
 
-    def __init__(self, view: View, policies: Collection[Policy], name: Naming) -> None:
+    Of a version of IP: who has no address of it is left out, and what is outside is not reached with IPv6.
+    """
+
+    def __init__(self, view: View, policies: Collection[Policy], name: Naming, version: int = 4) -> None:
+        self.version = version
         self._view = view
-        self._prefixes = Prefixes(view.cluster, {block for policy in policies for block in blocks_in(policy)})
+        self._prefixes = Prefixes(view.cluster, {block for policy in policies for block in blocks_in(policy)}, version)
         self._words = Vocabulary(policies)
         self._name = name
         self._keys: dict[object, int] = {}
@@ -82,9 +85,11 @@ class Cells:
         endpoints: defaultdict[object, list[Endpoint]] = defaultdict(list)
         hosts: defaultdict[object, list[Host]] = defaultdict(list)
         for endpoint in self._view.endpoints:
-            endpoints[self._key(endpoint)].append(endpoint)
+            if address_of(endpoint, self.version) is not None:
+                endpoints[self._key(endpoint)].append(endpoint)
         for host in self._view.hosts:
-            hosts[self._key(host)].append(host)
+            if address_of(host, self.version) is not None:
+                hosts[self._key(host)].append(host)
         cells = [(key, Cell(self._name(members[0]), tuple(members))) for key, members in endpoints.items()]
         cells.sort(key=lambda pair: pair[1].group)
         cells += [(key, Cell("hosts", tuple(members))) for key, members in hosts.items()]
@@ -93,7 +98,7 @@ class Cells:
         return [cell for _, cell in cells]
 
     def _key(self, party: Party) -> object:
-        prefix = self._prefixes.of(address_of(party))
+        prefix = self._prefixes.of(self._address(party))
         if isinstance(party, Host):
             return "host", prefix
         if not isinstance(party, Endpoint):
@@ -101,22 +106,28 @@ class Cells:
         words = self._words.signature(labels_of(self._view, party)) if party.known else ()
         return party.network, self._name(party), party.known, prefix, words
 
+    def _address(self, party: Party) -> Address:
+        address = address_of(party, self.version)
+        if address is None:
+            raise ValueError(f"{party} has no IPv{self.version} address")
+        return address
+
     def _fill(self) -> None:
         """Make the masks from which all others follow."""
         self.everyone: Mask = (1 << len(self.cells)) - 1
         self.known = self.unknown = self.hosts = self.outside = 0
         self.of_network: defaultdict[UUID, Mask] = defaultdict(int)
-        self._of_prefix: defaultdict[IPv4Network, Mask] = defaultdict(int)
+        self._of_prefix: defaultdict[Subnet, Mask] = defaultdict(int)
         self._of_key: defaultdict[str, Mask] = defaultdict(int)
         self._of_label: defaultdict[tuple[str, str], Mask] = defaultdict(int)
-        outside = set(self._prefixes.outside())
+        outside = set(self._prefixes.outside()) if self.version == 4 else set()
         for index, cell in enumerate(self.cells):
             bit = 1 << index
             if cell.prefix is not None:
                 self._of_prefix[cell.prefix] |= bit
                 self.outside |= bit if cell.prefix in outside else 0
                 continue
-            self._of_prefix[self._prefixes.of(address_of(cell.members[0]))] |= bit
+            self._of_prefix[self._prefixes.of(self._address(cell.members[0]))] |= bit
             if cell.endpoint is None:
                 self.hosts |= bit
                 continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import NamedTuple
+
+from socketplane.model.types import Address
 
 
 class Denied(NamedTuple):
@@ -13,8 +14,8 @@ class Denied(NamedTuple):
 
     rule: str
     """As `model.rules` names it."""
-    source: IPv4Address
-    destination: IPv4Address
+    source: Address
+    destination: Address
     protocol: str
     port: int | None
     """Of the destination; None where the protocol has none."""

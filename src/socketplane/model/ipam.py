@@ -8,42 +8,61 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 from math import ceil
 
 from socketplane.errors import AddressInUse, Exhausted, InvalidInput
-from socketplane.model.types import Lease, Network
+from socketplane.model.types import Address, Lease, Network, Subnet
 
 REST_SECONDS = 120.0
 """How long a released address isn't given to another."""
+
+WINDOW6 = 1 << 16
+"""How many of an IPv6 subnet's addresses, its first, are given out: more than a network can have containers."""
 
 _FREE, _HELD, _RESTING = 0, 1, 2
 
 
 class Allocator:
-    """Which addresses of one network are held, resting or free.
+    """Which addresses of one subnet of a network are held, resting or free.
 
     One byte per address: finding a free one is a memory scan from the last one found (release and allocate in a /16
-    with one address left: 2 µs).
+    with one address left: 2 µs). Of an IPv6 subnet only the first are so kept; of others, which only a user names, those
+    that are held.
     """
 
-    __slots__ = ("_cursor", "_first", "_free", "_range", "_resting", "_state", "network")
+    __slots__ = (
+        "_beyond",
+        "_cursor",
+        "_first",
+        "_free",
+        "_gateway",
+        "_pool",
+        "_range",
+        "_resting",
+        "_state",
+        "_subnet",
+        "network",
+    )
 
-    def __init__(self, network: Network, leases: Iterable[Lease] = ()) -> None:
+    def __init__(self, network: Network, leases: Iterable[Lease] = (), *, version: int = 4) -> None:
+        """`version` tells which of the network's subnets is meant; it has to have it."""
         self.network = network
-        subnet = network.subnet
-        pool = network.ip_range or subnet
-        self._first = int(subnet.network_address)
-        last = subnet.num_addresses - 1
-        start = int(pool.network_address) - self._first
-        self._range = range(max(start, 1), min(start + pool.num_addresses, last))
-        self._state = bytearray(subnet.num_addresses)
-        self._state[0] = self._state[last] = _HELD
+        self._subnet: Subnet = network.subnets[version == 6]
+        self._gateway: Address = network.gateways[version == 6]
+        self._pool: Subnet = (network.ip_range if version == 4 else None) or self._subnet
+        self._first = int(self._subnet.network_address)
+        last = self._subnet.num_addresses - 1
+        kept = self._subnet.num_addresses if version == 4 else min(self._subnet.num_addresses, WINDOW6)
+        start = int(self._pool.network_address) - self._first
+        self._range = range(max(start, 1), min(start + self._pool.num_addresses, last, kept))
+        self._state = bytearray(kept)
+        self._beyond: set[int] = set()
         self._resting: OrderedDict[int, float] = OrderedDict()
         self._cursor = self._range.start
         self._free = len(self._range)
-        self._set(self._offset(network.gateway), _HELD)
-        self._load([lease for lease in leases if lease.address in subnet])
+        for offset in (0, last, self._offset(self._gateway)):
+            self._set(offset, _HELD)
+        self._load([lease for lease in leases if lease.address in self._subnet])
 
     def _load(self, leases: list[Lease]) -> None:
         held = {self._offset(lease.address) for lease in leases if lease.released is None}
@@ -51,9 +70,9 @@ class Allocator:
             self._set(offset, _HELD)
         released = sorted((lease.released, self._offset(lease.address)) for lease in leases if lease.released is not None)
         for when, offset in released:
-            if offset not in held and self._state[offset] != _HELD:
+            if offset not in held and not self._is_held(offset):
                 self._rest(offset, when)
-        newest = max((lease for lease in leases if lease.address != self.network.gateway), key=_age, default=None)
+        newest = max((lease for lease in leases if lease.address != self._gateway), key=_age, default=None)
         if newest is not None and self._offset(newest.address) + 1 in self._range:
             self._cursor = self._offset(newest.address) + 1
 
@@ -62,7 +81,7 @@ class Allocator:
         """How many addresses were never used, or forgotten."""
         return self._free
 
-    def allocate(self, now: float) -> IPv4Address:
+    def allocate(self, now: float) -> Address:
         """Take an address, or raise Exhausted."""
         offset = self._next_free()
         if offset < 0:
@@ -70,47 +89,46 @@ class Allocator:
         self._take(offset)
         if offset + 1 in self._range:
             self._cursor = offset + 1
-        return IPv4Address(self._first + offset)
+        return self._subnet.network_address + offset
 
-    def hold(self, address: IPv4Address) -> None:
+    def hold(self, address: Address) -> None:
         """Take this very address: it may rest (a re-created container asks for its own), it must not be in use."""
-        subnet = self.network.subnet
+        subnet = self._subnet
         remedy = f"choose one in {subnet}, or leave it out to get the next free one"
         if address not in subnet:
             raise InvalidInput(f"{address} is not in the network's subnet {subnet}", field="address", remedy=remedy)
         if address in (subnet.network_address, subnet.broadcast_address):
-            raise InvalidInput(f"{address} is the subnet's network or broadcast address", field="address", remedy=remedy)
+            raise InvalidInput(f"{address} is the subnet's {ends_of(subnet)} address", field="address", remedy=remedy)
         offset = self._offset(address)
-        if address == self.network.gateway:
+        if address == self._gateway:
             raise AddressInUse(f"{address} is the network's gateway", field="address", remedy=remedy)
-        if self._state[offset] == _HELD:
+        if self._is_held(offset):
             raise AddressInUse(f"{address} is in use", field="address", remedy=remedy)
         self._take(offset)
 
-    def release(self, address: IPv4Address, now: float) -> None:
+    def release(self, address: Address, now: float) -> None:
         """Let an address rest from now on; one that isn't held stays as it is."""
         offset = self._offset(address)
-        if not self._usable(address) or self._state[offset] != _HELD:
+        if not self._usable(address) or not self._is_held(offset):
             return
         self._rest(offset, now)
 
-    def forget(self, address: IPv4Address) -> None:
+    def forget(self, address: Address) -> None:
         """Make an address free at once, as if it had never been used: its lease was undone, or its record is gone."""
         offset = self._offset(address)
         if self._usable(address):
             self._resting.pop(offset, None)
             self._set(offset, _FREE)
 
-    def _usable(self, address: IPv4Address) -> bool:
-        subnet = self.network.subnet
-        return address in subnet and address not in (
-            subnet.network_address,
-            subnet.broadcast_address,
-            self.network.gateway,
-        )
+    def _usable(self, address: Address) -> bool:
+        subnet = self._subnet
+        return address in subnet and address not in (subnet.network_address, subnet.broadcast_address, self._gateway)
 
-    def _offset(self, address: IPv4Address) -> int:
+    def _offset(self, address: Address) -> int:
         return int(address) - self._first
+
+    def _is_held(self, offset: int) -> bool:
+        return self._state[offset] == _HELD if offset < len(self._state) else offset in self._beyond
 
     def _take(self, offset: int) -> None:
         self._resting.pop(offset, None)
@@ -125,6 +143,9 @@ class Allocator:
         self._set(offset, _RESTING)
 
     def _set(self, offset: int, state: int) -> None:
+        if offset >= len(self._state):
+            (self._beyond.add if state == _HELD else self._beyond.discard)(offset)
+            return
         old, self._state[offset] = self._state[offset], state
         if offset in self._range:
             self._free += (state == _FREE) - (old == _FREE)
@@ -140,7 +161,7 @@ class Allocator:
         """Return the address that rests longest, if that is long enough."""
         offset = next(iter(self._resting), None)
         name = self.network.name or self.network.id
-        size = f"all {len(self._range)} addresses of {self.network.ip_range or self.network.subnet} on network {name}"
+        size = f"all {len(self._range)} addresses of {self._pool} on network {name}"
         if offset is None:
             raise Exhausted(
                 f"{size} are in use",
@@ -152,9 +173,14 @@ class Allocator:
             raise Exhausted(
                 f"{size} are in use or were released less than {REST_SECONDS:.0f} s ago",
                 field="address",
-                remedy=f"{IPv4Address(self._first + offset)} comes free in {ceil(left)} s",
+                remedy=f"{self._subnet.network_address + offset} comes free in {ceil(left)} s",
             )
         return offset
+
+
+def ends_of(subnet: Subnet) -> str:
+    """Return what the two addresses of a subnet are that nobody gets."""
+    return "network or broadcast" if subnet.version == 4 else "first or last"
 
 
 def _age(lease: Lease) -> float:

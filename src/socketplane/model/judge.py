@@ -40,6 +40,8 @@ class Packet:
     destination: Party
     protocol: Protocol | None
     port: int | None
+    version: int = 4
+    """Of IP."""
     steps: list[str] = field(default_factory=list)
     egress: Verdict | None = None
     """How the source's policies let it out, where any decided."""
@@ -80,7 +82,7 @@ def _cluster_tier(packet: Packet, tier: Tier, direction: Direction, end: Endpoin
         kind = f"{tier} policy {policy.title} of priority {spec.priority}"
         packet.steps.append(f"{kind} selects {name_of(end, view.networks)} for {direction}")
         for index, rule in rules:
-            if not has_peer(view, rule.peers, policy.network, peer):
+            if not has_peer(view, rule.peers, policy.network, peer, packet.version):
                 continue
             name = rule_id(policy.number, index)
             if not has_port(rule.ports, packet.protocol, packet.port):
@@ -154,7 +156,7 @@ def _allowing(packet: Packet, policy: Policy, spec: PolicySpec, direction: Direc
     """Return the ids of a policy's rules that allow the packet."""
     found = []
     for way, index, rule in numbered_rules(spec):
-        if way is not direction or not has_peer(packet.view, rule.peers, policy.network, peer):
+        if way is not direction or not has_peer(packet.view, rule.peers, policy.network, peer, packet.version):
             continue
         name = rule_id(policy.number, index)
         if has_port(rule.ports, packet.protocol, packet.port):

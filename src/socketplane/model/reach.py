@@ -9,23 +9,23 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
-from socketplane.model.cells import Cells, Mask, bits
+from socketplane.model.cells import Cells, Mask, bits, blocks_in
 from socketplane.model.groups import Groups, Line, Part, lines, naming, text_of
 from socketplane.model.portset import EVERYTHING, NOTHING, PING_ONLY, PortSet
-from socketplane.model.selection import Party, View, cuts_off
+from socketplane.model.selection import Party, View, address_of, cuts_off
 from socketplane.model.sides import Partition, Side, product
 from socketplane.model.spec import Direction, Policy
-from socketplane.model.types import Endpoint, Host
+from socketplane.model.types import Address, Endpoint, Host
 
 
 class Reach:
     """What may be opened between the ends of a view: its endpoints, its hosts, and any address."""
 
     def __init__(self, view: View, cells: Cells | None = None) -> None:
-        """`cells` may be shared by views of the same endpoints, if they know the policies of all."""
+        """`cells` may be shared by views of the same endpoints, if they know the policies of all. They tell the version."""
         self._view = view
         self.cells = cells or Cells(view, view.policies, lambda _: "")
         cells = self.cells
@@ -106,23 +106,25 @@ class Reach:
         """Return the services that one end may open to another. Endpoints and hosts have to be the view's."""
         if isinstance(source, Endpoint) and isinstance(destination, Endpoint) and source.id == destination.id:
             return EVERYTHING
-        if isinstance(source, IPv4Address):
+        ends = (source, destination)
+        if isinstance(source, IPv4Address | IPv6Address) or any(
+            address_of(end, self.cells.version) is None for end in ends
+        ):
             return NOTHING
         if isinstance(source, Host) and isinstance(destination, Endpoint) and source.name == destination.host:
             index = self.cells.index(destination)
             return EVERYTHING if self._routed & ~self._cut & 1 << index else NOTHING
-        limit = self._answering(destination) if isinstance(destination, IPv4Address) else EVERYTHING
+        limit = self._answering(destination) if isinstance(destination, IPv4Address | IPv6Address) else EVERYTHING
         start = self.cells.index(source)
         return limit & next(
             (ports for mask, ports in self.into(self.cells.index(destination)) if mask >> start & 1), NOTHING
         )
 
-    def _answering(self, address: IPv4Address) -> PortSet:
+    def _answering(self, address: Address) -> PortSet:
         """Return what an address that is no container's may answer at all."""
-        gateways = {network.gateway for network in self._view.networks.values() if not network.internal}
-        if address in gateways:
+        if any(address in network.gateways for network in self._view.networks.values() if not network.internal):
             return PING_ONLY
-        return NOTHING if address in self._view.cluster.pool else EVERYTHING
+        return NOTHING if address.version == 6 or address in self._view.cluster.pool else EVERYTHING
 
 
 def _free_in(cells: Cells, index: int) -> Mask:
@@ -172,9 +174,9 @@ class Changes:
     denied: list[Change]
 
 
-def matrix(view: View, by: Sequence[str] = (), network: UUID | None = None) -> Matrix:
-    """Return who reaches whom, by groups of these labels; of a network, what has one end there."""
-    cells = Cells(view, view.policies, naming(view, view.policies, by))
+def matrix(view: View, by: Sequence[str] = (), network: UUID | None = None, version: int = 4) -> Matrix:
+    """Return who reaches whom with a version of IP, by groups of these labels; of a network, what has one end there."""
+    cells = Cells(view, view.policies, naming(view, view.policies, by), version)
     reach, groups = Reach(view, cells), _groups(view, cells)
     inside = cells.everyone if network is None else cells.of_network.get(network, 0)
     sources = _sources(cells)
@@ -190,16 +192,39 @@ def matrix(view: View, by: Sequence[str] = (), network: UUID | None = None) -> M
 
 
 def changes(before: View, after: View, by: Sequence[str] = ()) -> Changes:
-    """Return what the policies of `after` newly allow and deny, by groups, to the endpoints and hosts of `after`."""
-    cells, gained, lost = difference(before, after, by)
+    """Return what the policies of `after` newly allow and deny, by groups, to the endpoints and hosts of `after`.
+
+    What holds for IPv4 and not for IPv6 alike is told of both: lines of IPv6 alone say so behind their ports.
+    """
+    found = _of_version(before, after, by, 4)
+    if not _differs(before, after):
+        return found
+    six = _of_version(before, after, by, 6)
+    return Changes(_with(found.allowed, six.allowed), _with(found.denied, six.denied))
+
+
+def _of_version(before: View, after: View, by: Sequence[str], version: int) -> Changes:
+    cells, gained, lost = difference(before, after, by, version)
     groups = _groups(after, cells)
     return Changes(_changes(groups, gained), _changes(groups, lost))
 
 
-def difference(before: View, after: View, by: Sequence[str] = ()) -> tuple[Cells, list[Line], list[Line]]:
-    """Return what `changes` does as sets of cells: newly allowed, newly denied."""
+def _differs(before: View, after: View) -> bool:
+    """Return whether IPv6 may be judged otherwise than IPv4: between containers only where a block may mean them."""
+    policies = (*before.policies, *after.policies)
+    return any(network.subnet6 for network in after.networks.values()) and any(
+        block.pool for policy in policies for block in blocks_in(policy)
+    )
+
+
+def _with(four: list[Change], six: list[Change]) -> list[Change]:
+    return [*four, *(replace(change, ports=f"{change.ports} (IPv6)") for change in six if change not in four)]
+
+
+def difference(before: View, after: View, by: Sequence[str] = (), version: int = 4) -> tuple[Cells, list[Line], list[Line]]:
+    """Return what `changes` does as sets of cells: newly allowed, newly denied, with one version of IP."""
     policies = [*before.policies, *after.policies]
-    cells = Cells(after, policies, naming(after, policies, by))
+    cells = Cells(after, policies, naming(after, policies, by), version)
     old, new = Reach(replace(after, policies=before.policies), cells), Reach(after, cells)
     sources = _sources(cells)
     gained, lost = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane.model.spec import (
@@ -22,9 +22,18 @@ from socketplane.model.spec import (
     Rule,
 )
 from socketplane.model.traffic import TrafficPolicy
-from socketplane.model.types import Cluster, Endpoint, Host, Network, effective_labels, network_labels
+from socketplane.model.types import (
+    LINK_LOCAL6,
+    Address,
+    Cluster,
+    Endpoint,
+    Host,
+    Network,
+    effective_labels,
+    network_labels,
+)
 
-Party = Endpoint | Host | IPv4Address
+Party = Endpoint | Host | IPv4Address | IPv6Address
 """An end: a container, a host's own stack, or any other address."""
 
 
@@ -42,11 +51,12 @@ class View:
     hosts: Collection[Host] = ()
 
 
-def address_of(party: Party) -> IPv4Address:
-    """Return the address that a packet of this end carries."""
+def address_of(party: Party, version: int = 4) -> Address | None:
+    """Return the address that a packet of this end carries; None where it has none of that version."""
     if isinstance(party, Endpoint):
-        return party.address
-    return party.gateway if isinstance(party, Host) else party
+        return party.address if version == 4 else party.address6
+    own = party.gateway if isinstance(party, Host) else party
+    return own if own.version == version else None
 
 
 def labels_of(view: View, endpoint: Endpoint) -> Labels:
@@ -68,20 +78,21 @@ def is_member(view: View, members: Members, own: str, endpoint: Endpoint) -> boo
     return endpoint.known and is_on(view, members, own, endpoint) and members.endpoints.matches(labels_of(view, endpoint))
 
 
-def in_block(cluster: Cluster, block: Block, address: IPv4Address) -> bool:
-    """Return whether an address is meant."""
+def in_block(cluster: Cluster, block: Block, address: Address) -> bool:
+    """Return whether an address is meant. Link-local ones never are: any container can have them."""
     if address not in block.cidr or any(address in excepted for excepted in block.excepts):
         return False
-    return block.pool or address not in cluster.pool
+    return address not in LINK_LOCAL6 and (block.pool or address not in cluster.pool_of(address.version))
 
 
-def has_peer(view: View, peers: Collection[Peer] | None, own: str, party: Party) -> bool:
-    """Return whether an end is one of a rule's peers."""
+def has_peer(view: View, peers: Collection[Peer] | None, own: str, party: Party, version: int = 4) -> bool:
+    """Return whether an end is one of a rule's peers, in packets of that version of IP."""
     if peers is None:
         return True
     for peer in peers:
         if isinstance(peer, Block):
-            if in_block(view.cluster, peer, address_of(party)):
+            address = address_of(party, version)
+            if address is not None and in_block(view.cluster, peer, address):
                 return True
         elif isinstance(party, Endpoint) and is_member(view, peer, own, party):
             return True

@@ -1,16 +1,21 @@
-"""Subnets of networks: the next free one of the pool, or one that was asked for. Pure."""
+"""Subnets of networks: the next free one of the pool, or one that was asked for, of IPv4 and of IPv6. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TypeVar
 
 from socketplane.errors import Exhausted, InvalidInput, SubnetOverlap
-from socketplane.model.types import Cluster, Network
+from socketplane.model.ipam import ends_of
+from socketplane.model.types import Address, Cluster, Network, Subnet, is_inside
 
-MAX_PREFIX = 30
-"""The smallest subnet has a gateway and one container."""
+PREFIX6 = 64
+"""Of an IPv6 subnet that nobody chose."""
+SMALLEST = 2
+"""Bits of the smallest subnet: it has a gateway and one container."""
+S = TypeVar("S", IPv4Network, IPv6Network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,36 @@ def plan(
     return Plan(subnet, chosen, ip_range)
 
 
+def plan6(
+    cluster: Cluster,
+    networks: Iterable[Network],
+    *,
+    subnet: IPv6Network | None = None,
+    gateway: IPv6Address | None = None,
+) -> tuple[IPv6Network, IPv6Address]:
+    """Return the IPv6 subnet and gateway of a network, likewise."""
+    if subnet is None:
+        if gateway is not None:
+            raise InvalidInput(
+                f"{gateway} needs a subnet that it is in", field="gateway6", remedy="give an IPv6 subnet too"
+            )
+        subnet = _next(cluster.pool6, PREFIX6, [there.subnet6 for there in networks if there.subnet6])
+    else:
+        check_subnet(cluster, networks, subnet)
+    chosen = subnet.network_address + 1 if gateway is None else gateway
+    check_gateway(subnet, chosen)
+    return subnet, chosen
+
+
 def next_subnet(cluster: Cluster, networks: Iterable[Network]) -> IPv4Network:
     """Return the first free subnet of the pool, of the cluster's prefix length."""
-    size = 1 << (32 - cluster.prefix)
-    start, end = int(cluster.pool.network_address), int(cluster.pool.broadcast_address)
-    for taken in sorted([*(network.subnet for network in networks), cluster.hosts]):
+    return _next(cluster.pool, cluster.prefix, [*(network.subnet for network in networks), cluster.hosts])
+
+
+def _next(pool: S, prefix: int, others: Iterable[S]) -> S:
+    size = 1 << (pool.max_prefixlen - prefix)
+    start, end = int(pool.network_address), int(pool.broadcast_address)
+    for taken in sorted(others):
         first, last = int(taken.network_address), int(taken.broadcast_address)
         if last < start:
             continue
@@ -60,44 +90,47 @@ def next_subnet(cluster: Cluster, networks: Iterable[Network]) -> IPv4Network:
         start = (last // size + 1) * size
     if start + size - 1 > end:
         raise Exhausted(
-            f"no /{cluster.prefix} is left in the pool {cluster.pool}",
+            f"no /{prefix} is left in the pool {pool}",
             field="subnet",
             remedy="remove networks that are no longer used, or give a smaller subnet that is free",
         )
-    return IPv4Network((start, cluster.prefix))
+    return type(pool)((start, prefix))
 
 
-def check_subnet(cluster: Cluster, networks: Iterable[Network], subnet: IPv4Network) -> None:
+def check_subnet(cluster: Cluster, networks: Iterable[Network], subnet: Subnet) -> None:
     """Raise unless the subnet lies in the pool, is large enough, and overlaps no other."""
-    if subnet.prefixlen > MAX_PREFIX:
+    smallest = subnet.max_prefixlen - SMALLEST
+    if subnet.prefixlen > smallest:
         raise InvalidInput(
             f"{subnet} has no room for a gateway and a container",
             field="subnet",
-            remedy=f"choose a prefix length of {MAX_PREFIX} or less",
+            remedy=f"choose a prefix length of {smallest} or less",
         )
-    if not subnet.subnet_of(cluster.pool):
+    pool = cluster.pool_of(subnet.version)
+    if not is_inside(subnet, pool):
         raise InvalidInput(
-            f"{subnet} is not in the cluster's pool {cluster.pool}",
+            f"{subnet} is not in the cluster's pool {pool}",
             field="subnet",
-            remedy=f"choose a subnet of {cluster.pool}, or leave it out to get the next free one",
+            remedy=f"choose a subnet of {pool}, or leave it out to get the next free one",
         )
     for network in networks:
-        if network.subnet.overlaps(subnet):
-            raise SubnetOverlap(
-                f"{subnet} overlaps {network.subnet} of network {network.name or network.id}",
-                field="subnet",
-                remedy="choose another subnet, or leave it out to get the next free one",
-            )
+        for other in network.subnets:
+            if other.overlaps(subnet):
+                raise SubnetOverlap(
+                    f"{subnet} overlaps {other} of network {network.name or network.id}",
+                    field="subnet",
+                    remedy="choose another subnet, or leave it out to get the next free one",
+                )
     if subnet.overlaps(cluster.hosts):
         raise SubnetOverlap(
             f"{subnet} overlaps {cluster.hosts}, the hosts' own ports", field="subnet", remedy="choose another subnet"
         )
 
 
-def check_gateway(subnet: IPv4Network, gateway: IPv4Address) -> None:
+def check_gateway(subnet: Subnet, gateway: Address) -> None:
     """Raise unless the gateway is a usable address of the subnet."""
     remedy = f"choose one in {subnet}, or leave it out to get {subnet.network_address + 1}"
     if gateway not in subnet:
         raise InvalidInput(f"{gateway} is not in the subnet {subnet}", field="gateway", remedy=remedy)
     if gateway in (subnet.network_address, subnet.broadcast_address):
-        raise InvalidInput(f"{gateway} is the subnet's network or broadcast address", field="gateway", remedy=remedy)
+        raise InvalidInput(f"{gateway} is the subnet's {ends_of(subnet)} address", field="gateway", remedy=remedy)

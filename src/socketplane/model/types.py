@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network
+from functools import lru_cache
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from uuid import UUID
 
 from socketplane.model.spec import Labels
 
 NO_LABELS: Labels = MappingProxyType({})
+
+Address = IPv4Address | IPv6Address
+Subnet = IPv4Network | IPv6Network
+
+
+def is_inside(inner: Subnet, outer: Subnet) -> bool:
+    """Return whether all addresses of one are addresses of the other."""
+    return inner.network_address in outer and inner.broadcast_address in outer
+
+
+LINK_LOCAL6 = IPv6Network("fe80::/10")
+"""Addresses that containers give themselves. No policy knows them, so nothing but neighbour discovery may use them."""
 
 LABEL_CONTAINER = "socketplane.io/container"
 LABEL_NETWORK = "socketplane.io/network"
@@ -27,6 +41,21 @@ class Cluster:
     prefix: int = 22
     hosts: IPv4Network = IPv4Network("169.254.192.0/20")
     """Link-local: not CGNAT space, which other VPNs drop, and nobody's LAN."""
+
+    @property
+    def pool6(self) -> IPv6Network:
+        """What networks' IPv6 subnets are cut from: the /48 of unique local addresses that the id gives."""
+        return _pool6(self.id)
+
+    def pool_of(self, version: int) -> Subnet:
+        """Return the pool of IPv4 or IPv6."""
+        return self.pool if version == 4 else self.pool6
+
+
+@lru_cache(maxsize=16)
+def _pool6(cluster: UUID) -> IPv6Network:
+    digest = sha256(b"socketplane pool6 " + cluster.bytes).digest()
+    return IPv6Network((b"\xfd" + digest[:5] + bytes(10), 48))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +89,20 @@ class Network:
     """Name of the host on which Docker asked for it; empty when made with `socketplane network create`."""
     request: str = ""
     """Id that an agent made: the same request twice means the same network."""
+    subnet6: IPv6Network | None = None
+    """None: the network has IPv4 only."""
+    gateway6: IPv6Address | None = None
+    """There with `subnet6`, and only then."""
+
+    @property
+    def subnets(self) -> tuple[Subnet, ...]:
+        """Its subnets, IPv4's first."""
+        return (self.subnet,) if self.subnet6 is None else (self.subnet, self.subnet6)
+
+    @property
+    def gateways(self) -> tuple[Address, ...]:
+        """Its gateways, IPv4's first."""
+        return (self.gateway,) if self.gateway6 is None else (self.gateway, self.gateway6)
 
 
 class LeaseKind(StrEnum):
@@ -75,7 +118,7 @@ class Lease:
     """An address of a network that is held, or was until `released` (seconds since the epoch) and rests."""
 
     network: UUID
-    address: IPv4Address
+    address: Address
     kind: LeaseKind
     host: str
     """Host that holds it; empty for what all hosts share (the gateway)."""
@@ -105,6 +148,13 @@ class Endpoint:
     created: float = 0.0
     rate: int | None = None
     """Bits a second that it asks for itself, in both directions."""
+    address6: IPv6Address | None = None
+    """None: it has IPv4 only."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Its addresses, IPv4's first."""
+        return (self.address,) if self.address6 is None else (self.address, self.address6)
 
 
 @dataclass(frozen=True, slots=True)

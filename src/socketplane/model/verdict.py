@@ -7,32 +7,56 @@ ingress policies, the defaults. Answers are not judged: conntrack lets them pass
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from socketplane.errors import InvalidInput
 from socketplane.model.judge import Packet, Verdict, judge, name_of
 from socketplane.model.rules import ISOLATION, unknown_id
-from socketplane.model.selection import Party, View, cuts_off
+from socketplane.model.selection import Party, View, address_of, cuts_off
 from socketplane.model.spec import Direction, Protocol
-from socketplane.model.types import Endpoint, Host
+from socketplane.model.types import LINK_LOCAL6, Address, Endpoint, Host
 
 __all__ = ["DEFAULT", "Party", "Verdict", "View", "name_of", "verdict"]
 
 DEFAULT = "default"
 
 
-def verdict(view: View, source: Party, destination: Party, protocol: Protocol | None, port: int | None) -> Verdict:
-    """Judge a packet from source to destination. Without a protocol it is one that has no ports, such as a ping."""
+def verdict(
+    view: View, source: Party, destination: Party, protocol: Protocol | None, port: int | None, *, version: int = 4
+) -> Verdict:
+    """Judge a packet from source to destination. Without a protocol it is one that has no ports, such as a ping.
+
+    `version` of IP, where no end is an address that says it.
+    """
     if not isinstance(source, Endpoint) and not isinstance(destination, Endpoint):
         raise InvalidInput("neither end is a container", remedy="name a container on one side")
-    packet = Packet(view, source, destination, protocol, port)
+    for end in (source, destination):
+        version = end.version if isinstance(end, IPv4Address | IPv6Address) else version
+    packet = Packet(view, source, destination, protocol, port, version)
     if isinstance(source, Endpoint) and isinstance(destination, Endpoint) and source.id == destination.id:
         return packet.decide(True, DEFAULT, "a container always reaches itself: the packet never leaves it")
-    for check in (_unknown, _egress, _way, _ingress):
+    for check in (_addresses, _unknown, _egress, _way, _ingress):
         found = check(packet)
         if found is not None:
             return found
     raise AssertionError("the destination's side always decides")
+
+
+def _addresses(packet: Packet) -> Verdict | None:
+    """Deny what can't be sent at all: IPv6 where an end has none or is outside, and link-local addresses."""
+    for end in (packet.source, packet.destination):
+        address = address_of(end, packet.version)
+        if address is None:
+            reason = f"{name_of(end, packet.view.networks)} has no IPv{packet.version} address"
+            return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+        if address in LINK_LOCAL6:
+            reason = "link-local addresses carry nothing but neighbour discovery"
+            return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+    target = packet.destination
+    if isinstance(target, IPv6Address) and target not in packet.view.cluster.pool6:
+        reason = "IPv6 leads to the cluster's own networks only"
+        return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+    return None
 
 
 def _unknown(packet: Packet) -> Verdict | None:
@@ -69,23 +93,23 @@ def _way(packet: Packet) -> Verdict | None:
         if network.internal:
             reason = f"network {network.name or network.id} is internal: nothing leads in or out"
             return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
-    if isinstance(packet.destination, IPv4Address):
+    if isinstance(packet.destination, IPv4Address | IPv6Address):
         return _to_address(packet, packet.destination)
-    if isinstance(packet.source, IPv4Address):
+    if isinstance(packet.source, IPv4Address | IPv6Address):
         reason = "hosts let nothing in from outside that no container asked for"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     packet.steps.append("the router joins the two ends")
     return None
 
 
-def _to_address(packet: Packet, address: IPv4Address) -> Verdict | None:
+def _to_address(packet: Packet, address: Address) -> Verdict | None:
     """Judge the way to an address that is no container's."""
-    if any(network.gateway == address and not network.internal for network in packet.view.networks.values()):
+    if any(address in network.gateways and not network.internal for network in packet.view.networks.values()):
         reason = "the router answers pings at a network's gateway, and nothing else"
         if packet.protocol is None:
             return _default(packet, reason)
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
-    if address in packet.view.cluster.pool:
+    if address in packet.view.cluster.pool_of(address.version):
         return packet.decide(False, ISOLATION, f"no container has the address {address}", rule=ISOLATION)
     return None
 

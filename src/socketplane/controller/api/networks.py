@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated
 from uuid import UUID
 
@@ -31,7 +31,7 @@ async def create_lease(request: Request) -> Response:
 
 
 @router.delete("/networks/{network}/leases/{address}", status_code=204)
-async def release_lease(network: UUID, address: IPv4Address, ctx: Ctx) -> None:
+async def release_lease(network: UUID, address: IPv4Address | IPv6Address, ctx: Ctx) -> None:
     """Let an address rest."""
     host = ctx.host
     await ctx.active.writer.submit(lambda draft: leases.release(draft, network, address, host))

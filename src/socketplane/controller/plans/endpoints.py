@@ -9,7 +9,7 @@ from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
-from socketplane.model.types import MAC_PREFIX, Endpoint, Host, LeaseKind, Network, mac_of
+from socketplane.model.types import MAC_PREFIX, Address, Endpoint, Host, LeaseKind, Network, mac_of
 
 NO_MAC = "00:00:00:00:00:00"
 
@@ -21,7 +21,10 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
     there = intent.endpoints.get(key)
     if there is not None and there.host != host.name:
         raise Forbidden(f"endpoint {key} is on host {there.host}", field="id")
-    _check_lease(intent, network, body, host)
+    addresses: list[Address] = [body.address, *([body.address6] if body.address6 else [])]
+    for address in addresses:
+        _check_lease(intent, network, address, host)
+        _check_free(intent, network, key, address)
     _check_unique(intent, network, key, body)
     endpoint = Endpoint(
         id=key,
@@ -35,6 +38,7 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
         known=body.known,
         created=there.created if there else draft.now,
         rate=body.rate,
+        address6=body.address6,
     )
     if endpoint != there:
         draft.put(endpoint)
@@ -42,16 +46,17 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
 
 
 def remove(draft: Draft, key: str, host: Host, *, release: bool) -> None:
-    """Remove an endpoint, and release its address if asked; one that isn't there is no error."""
+    """Remove an endpoint, and release its addresses if asked; one that isn't there is no error."""
     endpoint = draft.intent.endpoints.get(key)
     if endpoint is None:
         return
     if endpoint.host != host.name:
         raise Forbidden(f"endpoint {key} is on host {endpoint.host}", field="id")
     draft.remove(endpoint)
-    lease = draft.intent.leases.get((endpoint.network, endpoint.address))
-    if release and lease is not None and lease.released is None:
-        draft.put(replace(lease, released=draft.now))
+    for address in endpoint.addresses if release else ():
+        lease = draft.intent.leases.get((endpoint.network, address))
+        if lease is not None and lease.released is None:
+            draft.put(replace(lease, released=draft.now))
 
 
 def bulk(draft: Draft, body: wire.EndpointBulk, host: Host) -> dict[str, SocketPlaneError]:
@@ -73,14 +78,20 @@ def _attempt(draft: Draft, key: str, errors: dict[str, SocketPlaneError], change
         errors[key] = error
 
 
-def _check_lease(intent: Intent, network: Network, body: wire.EndpointPut, host: Host) -> None:
-    lease = intent.leases.get((network.id, body.address))
+def _check_lease(intent: Intent, network: Network, address: Address, host: Host) -> None:
+    lease = intent.leases.get((network.id, address))
     if lease is None or lease.released is not None or lease.kind is not LeaseKind.ENDPOINT or lease.host != host.name:
         raise Conflict(
-            f"host {host.name} holds no lease of {body.address} on network {network.name or network.id}",
+            f"host {host.name} holds no lease of {address} on network {network.name or network.id}",
             field="address",
             remedy="ask for one first: POST /v1/networks/{id}/leases",
         )
+
+
+def _check_free(intent: Intent, network: Network, key: str, address: Address) -> None:
+    at = intent.endpoint_at.get((network.id, address))
+    if at is not None and at != key:
+        raise AddressInUse(f"endpoint {at} has {address}", field="address", remedy="remove that endpoint first")
 
 
 def _check_unique(intent: Intent, network: Network, key: str, body: wire.EndpointPut) -> None:
@@ -88,9 +99,6 @@ def _check_unique(intent: Intent, network: Network, key: str, body: wire.Endpoin
         raise InvalidInput(f"{body.mac} is a group address", field="mac", remedy="choose one whose first byte is even")
     if body.mac == NO_MAC:
         raise InvalidInput("no interface can have it", field="mac", remedy="choose another")
-    at = intent.endpoint_at.get((network.id, body.address))
-    if at is not None and at != key:
-        raise AddressInUse(f"endpoint {at} has {body.address}", field="address", remedy="remove that endpoint first")
     same = intent.endpoint_of_mac.get((network.id, body.mac))
     if same is not None and same != key:
         name = intent.endpoints[same].name or same

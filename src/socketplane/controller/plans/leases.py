@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 from uuid import UUID
 
 from socketplane import wire
 from socketplane.controller.draft import Draft
-from socketplane.controller.plans.networks import move_gateway
+from socketplane.controller.plans.networks import move_gateway, no_ipv6
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InUse
-from socketplane.model.types import Host, Lease, LeaseKind, Network
+from socketplane.model.types import Address, Host, Lease, LeaseKind, Network
 
 
 def create(draft: Draft, uuid: UUID, body: wire.LeaseCreate, host: Host) -> Lease:
     """Hold an address for a host; the same request twice returns the first one's lease."""
     network = draft.intent.network(uuid)
     kind = LeaseKind(body.kind)
+    version = body.address.version if body.address else body.version
+    if version == 6 and network.subnet6 is None:
+        raise no_ipv6(network)
     if kind is LeaseKind.GATEWAY:
-        return _gateway(draft, network, body.address)
+        return _gateway(draft, network, body.address, version)
     known = draft.intent.lease_of_request.get((uuid, body.request)) if body.request else None
     if known is not None:
         return _again(draft.intent.leases[uuid, known], body, host)
     if body.address is not None:
         return _hold(draft, network, body.address, kind, host, body.request)
-    address = draft.addresses.allocate(network, draft.now)
+    address = draft.addresses.allocate(network, draft.now, version)
     lease = Lease(uuid, address, kind, host.name, body.request, draft.now)
     draft.put(lease)
     return lease
 
 
-def release(draft: Draft, uuid: UUID, address: IPv4Address, host: Host) -> None:
+def release(draft: Draft, uuid: UUID, address: Address, host: Host) -> None:
     """Let an address rest before others may get it. What isn't held, and the shared gateway, is no error."""
     lease = draft.intent.leases.get((uuid, address))
     if lease is None or lease.kind is LeaseKind.GATEWAY or lease.released is not None:
@@ -52,10 +54,10 @@ def purge(draft: Draft, rest: float) -> int:
     return len(old)
 
 
-def _gateway(draft: Draft, network: Network, address: IPv4Address | None) -> Lease:
+def _gateway(draft: Draft, network: Network, address: Address | None, version: int) -> Lease:
     if address is not None:
         network = move_gateway(draft, network, address)
-    return draft.intent.leases[network.id, network.gateway]
+    return draft.intent.leases[network.id, network.gateways[version == 6]]
 
 
 def _again(lease: Lease, body: wire.LeaseCreate, host: Host) -> Lease:
@@ -64,7 +66,7 @@ def _again(lease: Lease, body: wire.LeaseCreate, host: Host) -> Lease:
     return lease
 
 
-def _hold(draft: Draft, network: Network, address: IPv4Address, kind: LeaseKind, host: Host, request: str) -> Lease:
+def _hold(draft: Draft, network: Network, address: Address, kind: LeaseKind, host: Host, request: str) -> Lease:
     """Hold a named address. One that rests is given at once: whoever names it means it, as a restart with `--ip` does."""
     there = draft.intent.leases.get((network.id, address))
     if there is not None and there.released is None and there.kind is not LeaseKind.GATEWAY:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
 from uuid import UUID, uuid4
 
 from socketplane import wire
@@ -11,7 +10,7 @@ from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.errors import Conflict, InUse, InvalidInput, NameInUse
 from socketplane.model import subnets
-from socketplane.model.types import Lease, LeaseKind, Network
+from socketplane.model.types import Address, Lease, LeaseKind, Network
 
 PENDING_SECONDS = 120.0
 """A network without a name for that long, and without endpoints, is what Docker gave up on: it is collected."""
@@ -45,8 +44,10 @@ def create(draft: Draft, body: wire.NetworkCreate, origin: str) -> Network:
         origin=origin,
         request=body.request,
     )
+    if _wants_ipv6(body):
+        network = _with_ipv6(draft, network, body)
     draft.put(network)
-    _hold_gateway(draft, network)
+    _hold_gateways(draft, network)
     return network
 
 
@@ -64,29 +65,48 @@ def patch(draft: Draft, uuid: UUID, body: wire.NetworkPatch) -> Network:
         changed = replace(changed, internal=body.internal)
     if body.labels is not None:
         changed = replace(changed, labels=body.labels)
+    if network.subnet6 is None and _wants_ipv6(body):
+        _refuse_endpoints(draft.intent, network, "ipv6")
+        changed = _with_ipv6(draft, changed, body)
+    elif body.subnet6 not in (None, network.subnet6):
+        raise Conflict(f"the network's IPv6 subnet is {network.subnet6}", field="subnet6", remedy="make another network")
     if changed != network:
         draft.put(changed)
-    if body.gateway is not None:
-        return move_gateway(draft, changed, body.gateway)
+    if changed.subnet6 != network.subnet6:
+        _hold_gateways(draft, changed)
+    for gateway in (body.gateway, body.gateway6):
+        if gateway is not None:
+            changed = move_gateway(draft, changed, gateway)
     return changed
 
 
-def move_gateway(draft: Draft, network: Network, gateway: IPv4Address) -> Network:
+def move_gateway(draft: Draft, network: Network, gateway: Address) -> Network:
     """Give a network another gateway, which only one without endpoints may get."""
-    if gateway == network.gateway:
+    if gateway in network.gateways:
         return network
-    subnets.check_gateway(network.subnet, gateway)
+    if gateway.version == 6 and network.subnet6 is None:
+        raise no_ipv6(network)
+    subnets.check_gateway(network.subnets[gateway.version == 6], gateway)
     _refuse_endpoints(draft.intent, network, "gateway")
     holder = draft.intent.leases.get((network.id, gateway))
     if holder is not None and holder.released is None:
         raise Conflict(f"{gateway} is held by host {holder.host}", field="gateway", remedy="choose another")
-    former = draft.intent.leases.get((network.id, network.gateway))
+    former = draft.intent.leases.get((network.id, network.gateways[gateway.version == 6]))
     if former is not None:
         draft.remove(former)
-    moved = replace(network, gateway=gateway)
+    moved = replace(network, gateway=gateway) if gateway.version == 4 else replace(network, gateway6=gateway)
     draft.put(moved)
-    _hold_gateway(draft, moved)
+    _hold_gateways(draft, moved)
     return moved
+
+
+def no_ipv6(network: Network) -> Conflict:
+    """Return the error for what only a network with IPv6 has."""
+    return Conflict(
+        f"network {network.name or network.id} has no IPv6",
+        field="ipv6",
+        remedy="make one: `socketplane network create --ipv6`",
+    )
 
 
 def remove(draft: Draft, name_or_id: str) -> Network:
@@ -124,8 +144,21 @@ def _forget(draft: Draft, network: Network) -> None:
     draft.remove(network)
 
 
-def _hold_gateway(draft: Draft, network: Network) -> None:
-    draft.put(Lease(network.id, network.gateway, LeaseKind.GATEWAY, host="", created=draft.now))
+def _hold_gateways(draft: Draft, network: Network) -> None:
+    for gateway in network.gateways:
+        if (network.id, gateway) not in draft.intent.leases:
+            draft.put(Lease(network.id, gateway, LeaseKind.GATEWAY, host="", created=draft.now))
+
+
+def _wants_ipv6(body: wire.NetworkCreate | wire.NetworkPatch) -> bool:
+    return bool(body.ipv6 or body.subnet6 or body.gateway6)
+
+
+def _with_ipv6(draft: Draft, network: Network, body: wire.NetworkCreate | wire.NetworkPatch) -> Network:
+    subnet, gateway = subnets.plan6(
+        draft.intent.cluster.cluster, draft.intent.networks.values(), subnet=body.subnet6, gateway=body.gateway6
+    )
+    return replace(network, subnet6=subnet, gateway6=gateway)
 
 
 def _check_name(intent: Intent, name: str) -> None:

@@ -62,7 +62,7 @@ def stage(projects: Collection[Project], policies: Collection[Policy], pool: IPv
     endpoints = []
     for place in places:
         with _located(place):
-            address = place.attachment.address or allocators[place.network.name].allocate(0.0)
+            address = place.attachment.address or IPv4Address(int(allocators[place.network.name].allocate(0.0)))
         endpoints.append(_endpoint(place, networks[place.network.name].id, address))
     by_id = {network.id: network for network in networks.values()}
     asked = frozenset(place.attachment.address for place in places if place.attachment.address is not None)
