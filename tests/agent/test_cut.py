@@ -26,6 +26,7 @@ class Tables:
         self.open = set()
         self.sent = []
         self.looks = 0
+        self.forgotten = []
         self.broken = False
         self.peers = [self]
 
@@ -34,6 +35,10 @@ class Tables:
         if self.broken:
             raise Unavailable("no switch")
         return {each: 30 for each in self.open if each.zone in zones}
+
+    async def forget(self, kind):
+        await asyncio.sleep(0)
+        self.forgotten.append((kind, self.looks))
 
     async def settled(self):
         await asyncio.sleep(0)
@@ -132,10 +137,12 @@ async def test_nothing_is_looked_at_before_the_flows_are_installed(site, until):
     site.ports["h2"].installed.clear()
     await site.policy("nobody")
     await until(lambda: site.done("h1"))
+    forgotten = list(site.tables["h2"].forgotten)
     assert site.tables["h2"].looks == looks and not site.done("h2")
     site.ports["h2"].installed.set()
     await until(lambda: site.done("h2"))
     assert site.tables["h1"].sent
+    assert site.tables["h2"].forgotten == [*forgotten, ("userspace", looks)], "once, and before anything else"
 
 
 async def test_an_agent_that_was_down_makes_up_for_it(site, until):

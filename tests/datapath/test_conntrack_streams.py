@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from datapath_site import Container, Start
 from machine import Machine, eventually
-from traffic import udp
+from traffic import ping, udp
 
 from socketplane import wire
 from socketplane.agent.conntrack import Conntrack, Stream
@@ -82,6 +82,23 @@ async def test_a_stream_that_only_the_server_sends(
             assert left.zone == zones[f"sp-{(client if direction == 'to-lport' else server).id}"]
         finally:
             machine.nbctl("--wait=hv", "acl-del", *acl)
+
+
+async def test_what_open_vswitchs_own_datapath_remembers_is_forgotten(
+    machine: Machine, conntrack: Conntrack, start: Start
+) -> None:
+    one, other = await start(address="10.192.0.10"), await start(address="10.192.0.11")
+
+    def remembered() -> bool:
+        flows = machine.run("ovs-appctl", "-t", f"{machine.ovs}/vswitchd.ctl", "dpctl/dump-flows", "-m")
+        return f"in_port(sp{one.id[:12]})" in flows
+
+    assert ping(one.namespace, other.address) and remembered()
+    await conntrack.forget("kernel")
+    assert remembered()
+    await conntrack.forget("userspace")
+    assert not remembered()
+    assert ping(one.namespace, other.address)
 
 
 async def test_who_is_not_there_is_named(conntrack: Conntrack, tmp_path: Path) -> None:

@@ -72,6 +72,16 @@ class Conntrack:
         table = await ask(control, "dpctl/dump-conntrack", "-s", _DATAPATHS[kind], seconds=_SECONDS)
         return await asyncio.to_thread(open_streams, table, zones)
 
+    async def forget(self, kind: Kind) -> None:
+        """Have Open vSwitch's own datapath forget what it remembers of packets seen, and do as the flows say now.
+
+        Of two remembered flows that overlap, releases up to 3.1 at least may change the wrong one when the flows change.
+        The other stays as it was for as long as packets use it: what is forbidden passes, and what is allowed does not.
+        """
+        if kind == "userspace":
+            control = await self._control(self._ovs, "ovs-vswitchd")
+            await ask(control, "revalidator/purge", seconds=_SECONDS)
+
     async def settled(self) -> None:
         """Return once what the datapath remembers of packets seen agrees with the flows that are installed now."""
         control = await self._control(self._ovs, "ovs-vswitchd")

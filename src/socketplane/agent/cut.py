@@ -50,6 +50,9 @@ class Connections(Protocol):
     async def streams(self, kind: Kind, zones: Collection[int]) -> Mapping[Stream, int]:
         """Return the UDP streams that are open in these zones, and how many seconds each lasts if it is idle."""
 
+    async def forget(self, kind: Kind) -> None:
+        """Have the datapath remember nothing of earlier flows, if it may do so wrongly."""
+
     async def settled(self) -> None:
         """Return once no packet is handled by flows of earlier."""
 
@@ -113,6 +116,8 @@ class Cutter:
     async def _enforce(self, rules: wire.Rules) -> None:
         """End what these rules forbid, and note that it is done, unless there are other rules meanwhile."""
         await self._ports.reached(rules.sequence)
+        await self._connections.forget(self._kind())
+        _log.info("rules.installed", rules=rules.revision, sequence=rules.sequence)
         pursuit: Pursuit[_Stream] = Pursuit()
         judged: dict[_Kind, bool] = {}
         try:
