@@ -85,7 +85,7 @@ def _axes(panel: Panel, across: Sequence[float], up: Sequence[float], place: _Pl
     for y in up:
         (left, at), (right, _) = place(across[0], y), place(across[-1], y)
         yield f'<line x1="{left:.1f}" y1="{at:.1f}" x2="{right:.1f}" y2="{at:.1f}" stroke="{_GRID}"/>'
-        yield f'<text x="{left - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{y:,.4g}</text>'
+        yield f'<text x="{left - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{y:,.6g}</text>'
     if panel.goal:
         (left, at), (right, _) = place(across[0], panel.goal), place(across[-1], panel.goal)
         line = f'x1="{left:.1f}" y1="{at:.1f}" x2="{right:.1f}" y2="{at:.1f}"'
