@@ -586,6 +586,8 @@ class Probe(Wire):
     destination: EndpointId
     protocol: Literal["tcp", "udp", "icmp"]
     port: Annotated[int | None, Field(ge=1, le=65535)] = None
+    version: Literal[4, 6] = 4
+    """Of IP."""
 
 
 class ReachSample(Probe):
@@ -644,8 +646,8 @@ class ProbeItem(Wire):
     endpoint: str
     """Of the source, which is on that host; `container` is its container's id."""
     container: str
-    source: IPv4Address
-    destination: IPv4Address
+    source: IPv4Address | IPv6Address
+    destination: IPv4Address | IPv6Address
     protocol: Literal["tcp", "udp", "icmp"]
     port: int | None = None
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 from contextlib import AsyncExitStack, ExitStack
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ from socketplane.agent.link import Link
 from socketplane.agent.prober import Prober
 from socketplane.agent.state import EndpointRecord, State
 from socketplane.errors import NotFound
-from support.steps import attach, endpoint_id
+from support.steps import attach, endpoint_id, lease
 from support.world import allow
 
 SERVE = ("TCP-LISTEN:80,fork,reuseaddr", "UDP-LISTEN:53,fork,reuseaddr")
@@ -75,7 +75,7 @@ async def site(world, tmp_path, until, cable):
     """A client on h1 (endpoint 1) and a server on h2 (endpoint 2), in the two namespaces, and what tries connections."""
     async with AsyncExitStack() as stack:
         site = SimpleNamespace(docker=Docker(), states={}, clients={}, links={})
-        network = await world.admin.call("POST", "/v1/networks", {"name": "web"})
+        network = await world.admin.call("POST", "/v1/networks", {"name": "web", "ipv6": True})
         for number, name in enumerate(("h1", "h2"), start=1):
             body = {"system_id": f"system-{name}", "address": f"127.0.0.{number}"}
             await world.admin.call("PUT", f"/v1/hosts/{name}", body)
@@ -88,27 +88,27 @@ async def site(world, tmp_path, until, cable):
             await until(lambda link=link: link.synced)
 
         async def put(number, host, pid):
-            made = await attach(
-                site.clients[host], network, number, labels={"app": f"a{number}"}, container=f"c{number}", name=f"n{number}"
-            )
-            address = IPv4Address(made["address"])
-            record = EndpointRecord(made["id"], "d", network["id"], address, 22, made["mac"], put=True)
+            client = site.clients[host]
+            more = {"labels": {"app": f"a{number}"}, "container": f"c{number}", "name": f"n{number}"}
+            six = await lease(client, network, f"six{number}", version=6)
+            made = await attach(client, network, number, address6=six["address"], **more)
+            address, six = IPv4Address(made["address"]), IPv6Address(made["address6"])
+            record = EndpointRecord(made["id"], "d", network["id"], address, 22, made["mac"], put=True, address6=six)
             site.states[host].endpoints[made["id"]] = record
             site.docker.containers[f"c{number}"] = (pid, made["id"])
-            return str(address)
+            return str(address), str(six)
 
-        async def probe(*services, source=1, destination=2, wait=2.0):
-            items = [
-                {"source": endpoint_id(source), "destination": endpoint_id(destination), "protocol": kind, "port": port}
-                for kind, port in services
-            ]
+        async def probe(*services, source=1, destination=2, wait=2.0, version=4):
+            ends = {"source": endpoint_id(source), "destination": endpoint_id(destination), "version": version}
+            items = [{**ends, "protocol": kind, "port": port} for kind, port in services]
             answer = await world.admin.call("POST", "/v1/probes", {"items": items, "wait": wait})
             return [(item["outcome"], item["detail"], item["expected"], item["agrees"]) for item in answer["items"]]
 
         site.put, site.probe = put, probe
-        site.near, site.far = await put(1, "h1", cable.near), await put(2, "h2", cable.far)
-        for pid, address in ((cable.near, site.near), (cable.far, site.far)):
-            ip(pid, "addr flush dev eth0", f"addr add {address}/22 dev eth0")
+        near, far = await put(1, "h1", cable.near), await put(2, "h2", cable.far)
+        site.far = far[0]
+        for pid, (four, six) in ((cable.near, near), (cable.far, far)):
+            ip(pid, "addr flush dev eth0", f"addr add {four}/22 dev eth0", f"addr add {six}/64 dev eth0 nodad")
         await until(lambda: serves(site))
         yield site
 
@@ -156,6 +156,22 @@ async def test_connections_are_made_in_the_containers_namespace(site):
     for _ in range(8):  # whatever thread serves others is where it was
         assert await asyncio.to_thread(where) == ours
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("probe") and thread.is_alive()]
+
+
+def test_loopback_with_ipv6():
+    with socket.socket(socket.AF_INET6) as tcp:
+        tcp.bind(("::1", 0))
+        tcp.listen()
+        port = tcp.getsockname()[1]
+        targets = [("tcp", "::1", port), ("icmp", "::1", 0), ("icmp", "::1", 0)]
+        assert attempt(targets, 2) == ["open", "open", "open"]
+
+
+async def test_connections_with_ipv6(site):
+    assert await site.probe(("tcp", 80), ("icmp", None), version=6) == [
+        ("refused", "", "allow", True),  # it is served with IPv4
+        ("open", "", "allow", True),
+    ]
 
 
 async def test_what_is_seen_is_compared_with_policy(site, world):

@@ -42,5 +42,6 @@ def test_explain_takes_ipv6_addresses(
     assert asked.items() <= controller.requests[-1].query.items()
 
 
-def test_reach_of_ipv6_is_not_probed(cli: Cli) -> None:
-    assert "IPv4" in cli("reach", "--ipv6", "--probe", code=2).stderr
+def test_reach_of_ipv6_is_tried_with_ipv6(cli: Cli, controller: Controller) -> None:
+    cli("reach", "--ipv6", "--probe")
+    assert controller.requests[-1].query == {"version": ["6"]}

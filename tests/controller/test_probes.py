@@ -7,7 +7,7 @@ import json
 import pytest
 
 from socketplane.errors import Conflict, Forbidden, InvalidInput, NotFound
-from support.steps import attach, endpoint_id
+from support.steps import attach, endpoint_id, lease
 from support.world import allow
 
 
@@ -37,9 +37,10 @@ async def site(world):
         yield world
 
 
-async def ask(world, *wanted, **more):
+async def ask(world, *wanted, version=4, **more):
+    keys = ("source", "destination", "protocol", "port", "version")
     items = [
-        {"source": endpoint_id(source), "destination": endpoint_id(destination), "protocol": kind, "port": port}
+        dict(zip(keys, (endpoint_id(source), endpoint_id(destination), kind, port, version), strict=True))
         for source, destination, kind, port in wanted
     ]
     return (await world.admin.call("POST", "/v1/probes", {"items": items, "wait": 0.1, **more}))["items"]
@@ -148,6 +149,24 @@ async def test_who_may(site):
         await ask(site, (1, 2, "sctp", 80))
     await site.follow(site.h1)
     assert (await ask(site, one))[0]["outcome"] == "skipped", "what is refused lets others in"
+
+
+async def test_with_ipv6(site):
+    six = await site.admin.call("POST", "/v1/networks", {"name": "six", "ipv6": True})
+    for number in (5, 6):
+        other = (await lease(site.h1, six, f"six{number}", version=6))["address"]
+        await attach(site.h1, six, number, container=f"c{number}", address6=other)
+    found = (await site.admin.call("GET", "/v1/reach/samples", params={"version": 6}))["items"]
+    assert {end for item in found for end in (item["source"], item["destination"])} == {endpoint_id(5), endpoint_id(6)}
+    assert {item["version"] for item in found} == {6}
+    await site.follow(site.h1)
+    asked = asyncio.create_task(ask(site, (5, 6, "tcp", 80), version=6))
+    _, order = await site.next_order()
+    assert [(item.source.version, item.destination.version) for item in order.items] == [(6, 6)]
+    await answer(site.h1, "h1", order.id, "open")
+    assert (await asked)[0]["agrees"]
+    with pytest.raises(InvalidInput, match="not both ends have an IPv6 address"):
+        await ask(site, (5, 1, "tcp", 80), version=6)
 
 
 async def test_samples(site):

@@ -15,9 +15,9 @@ Seen = dict[tuple[str, str, str], tuple[str, str]]
 """By containers and service: what was expected, and how it ended."""
 
 
-async def probed(world: World, code: int = 0) -> Seen:
+async def probed(world: World, *options: str, code: int = 0) -> Seen:
     """Try what `shop` has to do with, and check the exit code."""
-    answer = await world.first.cli("reach", "--network", "shop", "--probe", "-o", "json", check=False)
+    answer = await world.first.cli("reach", "--network", "shop", "--probe", "-o", "json", *options, check=False)
     assert answer.code == code, (answer.out, answer.err)
     return {
         (item["source_name"], item["destination_name"], _service(item)): (item["expected"], item["outcome"])
@@ -31,7 +31,7 @@ def _service(item: dict[str, Any]) -> str:
 
 async def test_expected_beside_observed(world: World) -> None:
     h1, h2, h3 = world.hosts
-    await world.network("shop")
+    await world.network("shop", "--ipv6")
     await world.network("stage")
     await h1.run("web", "shop", "--label", "app=web", command=SERVE)
     await h2.run("db", "shop", "--label", "app=db", command=SERVE)
@@ -50,6 +50,10 @@ async def test_expected_beside_observed(world: World) -> None:
     assert seen["shop/db", "shop/web", "udp/65535"] == ("allow", "refused")
     assert seen["shop/db", "shop/web", "ping"] == ("allow", "open")
     assert seen["stage/far", "shop/web", "tcp/80"] == seen["shop/web", "stage/far", "ping"] == ("deny", "timeout")
+    seen6 = await probed(world, "--ipv6")
+    assert seen6["shop/web", "shop/db", "tcp/8080"] == seen6["shop/db", "shop/web", "ping"] == ("allow", "open")
+    assert seen6["shop/web", "shop/db", "tcp/8081"] == seen6["shop/web", "shop/db", "ping"] == ("deny", "timeout")
+    assert seen6["shop/db", "shop/web", "tcp/80"] == ("allow", "refused")
     # A container that refuses what policy allows: that is seen, and is a failure.
     pid = (await h2.docker("inspect", "-f", "{{.State.Pid}}", "db")).out.strip()
     firewall = "table inet t { chain c { type filter hook input priority 0; tcp dport 8080 drop; }; }"

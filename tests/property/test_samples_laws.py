@@ -27,15 +27,17 @@ def filled(view: View, endpoints: list[Endpoint], shared: bool) -> View:
     return replace(view, endpoints=named)
 
 
-@given(views(), st.booleans())
-def test_the_verdict_agrees(cluster: tuple[View, list[Endpoint]], shared: bool) -> None:
+@given(views(), st.booleans(), st.sampled_from([4, 6]))
+def test_the_verdict_agrees(cluster: tuple[View, list[Endpoint]], shared: bool, version: int) -> None:
     view = filled(*cluster, shared)
-    found, complete = samples(view, limit=MANY)
+    found, complete = samples(view, limit=MANY, version=version)
     assert complete
     for each in found:
         assert each.source.container != each.destination.container
         assert each.source.known
-        assert verdict(view, each.source, each.destination, each.protocol, each.port).allow is each.allow, each
+        assert (
+            verdict(view, each.source, each.destination, each.protocol, each.port, version=version).allow is each.allow
+        ), each
 
 
 @given(views(), st.booleans())

@@ -20,7 +20,7 @@ OPEN, REFUSED, TIMEOUT, UNREACHABLE = "open", "refused", "timeout", "unreachable
 HELLO = b"socketplane\n"
 Target = tuple[str, str, int]
 """Protocol (tcp, udp or icmp), address and port."""
-_ECHO, _ECHO_REPLY = 8, 0
+_ECHO, _ECHO_REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
 _REASONS = {
     errno.ECONNREFUSED: REFUSED,
     errno.ECONNRESET: REFUSED,
@@ -43,7 +43,7 @@ class Attempts:
         """Send the first packet to a target, from the network namespace that this thread is in now."""
         protocol, address, port = target
         try:
-            sock = _make(protocol)
+            sock = _make(protocol, address)
         except OSError as error:
             self.outcomes[number] = _outcome(error)
             return
@@ -52,7 +52,7 @@ class Attempts:
             sock.setblocking(False)
             sock.connect((address, port if protocol != "icmp" else 0))
             if protocol != "tcp":
-                sock.send(HELLO if protocol == "udp" else echo(token))
+                sock.send(HELLO if protocol == "udp" else echo(token, _version(address)))
         except BlockingIOError:
             pass
         except OSError as error:
@@ -60,15 +60,15 @@ class Attempts:
             self.outcomes[number] = _outcome(error)
             return
         event = selectors.EVENT_WRITE if protocol == "tcp" else selectors.EVENT_READ
-        self._selector.register(sock, event, (number, protocol, token))
+        self._selector.register(sock, event, (number, target, token))
 
     def finish(self, wait: float) -> None:
         """Wait for the outcomes, so many seconds at most, and close everything."""
         deadline = time.monotonic() + wait
         while self._selector.get_map() and (left := deadline - time.monotonic()) > 0:
             for key, _ in self._selector.select(left):
-                number, protocol, token = key.data
-                found = _ended(key.fileobj, protocol, token)  # type: ignore[arg-type]
+                number, (protocol, address, _), token = key.data
+                found = _ended(key.fileobj, protocol, token, _version(address))  # type: ignore[arg-type]
                 if found:
                     self.outcomes[number] = found
                     self._close(key)
@@ -91,22 +91,32 @@ def attempt(targets: Sequence[Target], wait: float) -> list[str]:
     return [attempts.outcomes[number] for number in range(len(targets))]
 
 
-def echo(token: bytes) -> bytes:
-    """Return a ping with this identifier."""
-    head = struct.pack("!BBH", _ECHO, 0, 0)
+def echo(token: bytes, version: int) -> bytes:
+    """Return a ping with this identifier. The checksum of IPv6's, which is about addresses too, is the kernel's to make."""
+    head = struct.pack("!BBH", _ECHO[version], 0, 0)
     packet = head + token + b"\0\1" + HELLO
     total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
     total = (total >> 16) + (total & 0xFFFF)
     return packet[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + packet[4:]
 
 
-def _make(protocol: str) -> socket.socket:
+def family(address: str) -> socket.AddressFamily:
+    """Return the kind of socket that reaches an address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _make(protocol: str, address: str) -> socket.socket:
     if protocol == "icmp":
-        return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    return socket.socket(socket.AF_INET, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
+        ping = socket.IPPROTO_ICMPV6 if _version(address) == 6 else socket.IPPROTO_ICMP
+        return socket.socket(family(address), socket.SOCK_RAW, ping)
+    return socket.socket(family(address), socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
 
 
-def _ended(sock: socket.socket, protocol: str, token: bytes) -> str | None:
+def _ended(sock: socket.socket, protocol: str, token: bytes, version: int) -> str | None:
     """Return how it ended; None where it was not for us that something came."""
     try:
         if protocol == "tcp":
@@ -117,13 +127,13 @@ def _ended(sock: socket.socket, protocol: str, token: bytes) -> str | None:
         return None
     except OSError as error:
         return _outcome(error)
-    return OPEN if protocol == "udp" or _is_reply(packet, token) else None
+    return OPEN if protocol == "udp" or _is_reply(packet, token, version) else None
 
 
-def _is_reply(packet: bytes, token: bytes) -> bool:
-    """Return whether an IP packet, with its header, answers our ping."""
-    start = (packet[0] & 0x0F) * 4
-    return packet[start : start + 1] == bytes([_ECHO_REPLY]) and packet[start + 4 : start + 6] == token
+def _is_reply(packet: bytes, token: bytes, version: int) -> bool:
+    """Return whether a packet answers our ping; IPv4's come with their header."""
+    start = (packet[0] & 0x0F) * 4 if version == 4 else 0
+    return packet[start : start + 1] == bytes([_ECHO_REPLY[version]]) and packet[start + 4 : start + 6] == token
 
 
 def _outcome(error: OSError) -> str:

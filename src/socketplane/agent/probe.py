@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pyroute2 import netns
 
-from socketplane.agent.attempt import UNREACHABLE, Attempts, Target
+from socketplane.agent.attempt import UNREACHABLE, Attempts, Target, family
 
 SKIPPED = "skipped"
 """Outcome of what was not tried; the detail says why."""
@@ -86,10 +86,11 @@ def _obstacle(attempt: Attempt) -> Outcome | None:
 
     A container on several networks sends to what is far by one of them. And the process may be another one's by now.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect((attempt.target[1], _ANY_PORT))  # sends nothing
-        except OSError as error:
-            return Outcome(UNREACHABLE, os.strerror(error.errno or 0))
-        source = str(sock.getsockname()[0])
+    address = attempt.target[1]
+    try:
+        with socket.socket(family(address), socket.SOCK_DGRAM) as sock:
+            sock.connect((address, _ANY_PORT))  # sends nothing
+            source = str(sock.getsockname()[0])
+    except OSError as error:
+        return Outcome(UNREACHABLE, os.strerror(error.errno or 0))
     return None if source == attempt.source else Outcome(SKIPPED, f"the container sends there from {source}")

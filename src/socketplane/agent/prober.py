@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Protocol
 
 import structlog
@@ -69,11 +70,18 @@ class Prober:
         record = self._state.endpoints.get(item.endpoint)
         networks = container["NetworkSettings"]["Networks"].values()
         pid = container["State"]["Pid"]
-        if record is None or record.address != item.source or not pid or item.endpoint not in map(_endpoint_of, networks):
+        is_here = record is not None and item.source in record.addresses
+        if not is_here or not pid or item.endpoint not in map(_endpoint_of, networks):
             return Outcome(SKIPPED, GONE)
-        if not any(item.destination in network.subnet for network in self._link.networks.values()):
+        if not any(item.destination in subnet for subnet in self._subnets()):
             return Outcome(SKIPPED, f"no network that this host knows has {item.destination}")
         return Attempt(pid, str(item.source), (item.protocol, str(item.destination), item.port or 0))
+
+    def _subnets(self) -> Iterator[IPv4Network | IPv6Network]:
+        for network in self._link.networks.values():
+            yield network.subnet
+            if network.subnet6 is not None:
+                yield network.subnet6
 
     async def _inspect(self, container: str) -> Mapping[str, Any] | Outcome:
         try:

@@ -64,8 +64,6 @@ def reach(
     """
     if limit is not None and not probe:
         raise typer.BadParameter("it needs --probe", param_hint="--limit")
-    if ipv6 and probe:
-        raise typer.BadParameter("connections are tried with IPv4", param_hint="--ipv6")
     query = {"network": network, "by": by or None, "version": 6 if ipv6 else None}
     with connect.session(connect.of(ctx)) as session:
         if probe:

@@ -14,7 +14,7 @@ AT_ONCE = 64
 """Connections in one request, as many as the API takes."""
 WAIT, WAIT_AGAIN = 1.0, 3.0
 """Seconds without an answer that are silence; and for what contradicts, which is tried once more."""
-_TRY = ("source", "destination", "protocol", "port")
+_TRY = ("source", "destination", "protocol", "port", "version")
 _WORDS = {"open": "reached", "refused": "reached, nobody listens", "timeout": "no answer", "unreachable": "no way there"}
 _WRONG = "contradicts: "
 Tried = dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from socketplane.controller.intent import Intent
 from socketplane.controller.reach import snapshot
 from socketplane.errors import Conflict, InvalidInput
 from socketplane.model.samples import samples
-from socketplane.model.selection import View
+from socketplane.model.selection import View, address_of
 from socketplane.model.spec import Protocol
 from socketplane.model.types import Endpoint
 from socketplane.model.verdict import name_of, verdict
@@ -105,9 +106,9 @@ class Probes:
         return [wire.ProbeSeen(outcome="skipped", detail=f"the agent of {host} does not answer")] * len(items)
 
 
-def sampled(view: View, by: Sequence[str], network: UUID | None, limit: int) -> wire.ReachSamples:
+def sampled(view: View, by: Sequence[str], network: UUID | None, limit: int, version: Literal[4, 6]) -> wire.ReachSamples:
     """Choose connections that show whether what reach tells is so. Takes seconds with thousands of endpoints."""
-    found, complete = samples(view, by, network, limit)
+    found, complete = samples(view, by, network, limit, version)
     return wire.ReachSamples(
         items=[
             wire.ReachSample(
@@ -115,6 +116,7 @@ def sampled(view: View, by: Sequence[str], network: UUID | None, limit: int) -> 
                 destination=each.destination.id,
                 protocol=_PROTOCOLS[each.protocol],
                 port=each.port,
+                version=version,
                 source_name=name_of(each.source, view.networks),
                 destination_name=name_of(each.destination, view.networks),
                 source_group=each.source_group,
@@ -137,6 +139,8 @@ def _pairs(intent: Intent, items: Sequence[wire.Probe]) -> list[Pair | None]:
             continue
         if source.id == destination.id or (source.container and source.container == destination.container):
             raise InvalidInput("a container reaches itself without a network", field=f"items[{place}]")
+        if None in (address_of(source, item.version), address_of(destination, item.version)):
+            raise InvalidInput(f"not both ends have an IPv{item.version} address", field=f"items[{place}]")
         found.append((source, destination))
     return found
 
@@ -151,7 +155,7 @@ async def _judged(intent: Intent, items: Sequence[wire.Probe], pairs: Sequence[P
 
 def _allows(view: View, item: wire.Probe, pair: Pair) -> bool:
     protocol = None if item.protocol == "icmp" else Protocol(item.protocol)
-    return verdict(view, *pair, protocol, item.port).allow
+    return verdict(view, *pair, protocol, item.port, version=item.version).allow
 
 
 def _item(item: wire.Probe, pair: Pair) -> wire.ProbeItem:
@@ -159,11 +163,15 @@ def _item(item: wire.Probe, pair: Pair) -> wire.ProbeItem:
     return wire.ProbeItem(
         endpoint=source.id,
         container=source.container,
-        source=source.address,
-        destination=destination.address,
+        source=_address(source, item),
+        destination=_address(destination, item),
         protocol=item.protocol,
         port=item.port,
     )
+
+
+def _address(end: Endpoint, item: wire.Probe) -> IPv4Address | IPv6Address:
+    return end.address6 if item.version == 6 and end.address6 is not None else end.address
 
 
 def _result(item: wire.Probe, seen: wire.ProbeSeen, before: bool | None, after: bool | None) -> wire.ProbeResult:

@@ -40,13 +40,15 @@ class Sample:
     allow: bool
 
 
-def samples(view: View, by: Sequence[str] = (), network: UUID | None = None, limit: int = 200) -> tuple[list[Sample], bool]:
+def samples(
+    view: View, by: Sequence[str] = (), network: UUID | None = None, limit: int = 200, version: int = 4
+) -> tuple[list[Sample], bool]:
     """Return connections between containers, `limit` of them at most, and whether these are all that there would be.
 
-    Lines are those of `matrix`, and in addition who reaches whom on no port at all. Each line has one of its pairs of
-    groups before any has its second.
+    `version` is of IP. Lines are those of `matrix`, and in addition who reaches whom on no port at all. Each line has one
+    of its pairs of groups before any has its second.
     """
-    cells = Cells(view, view.policies, naming(view, view.policies, by))
+    cells = Cells(view, view.policies, naming(view, view.policies, by), version)
     table = _Table(view, cells)
     found = list(islice(_in_turn([table.pairs(line) for line in _lines(view, cells, network)]), limit + 1))
     return found[:limit], len(found) <= limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
@@ -25,11 +25,13 @@ async def get_samples(
     network: str | None = None,
     by: Annotated[Sequence[str], Query(max_length=10)] = (),
     limit: Annotated[int, Query(ge=1, le=5000)] = 200,
+    version: Annotated[int, Query(ge=4, le=6)] = 4,
 ) -> Response:
-    """Choose connections between containers that show whether what `reach` tells is so."""
+    """Choose connections between containers that show whether what `reach` tells is so. Version: of IP."""
     intent = ctx.active.store.committed
     view, place = snapshot(intent), intent.network(network).id if network is not None else None
-    return Json(await run_in_threadpool(lambda: sampled(view, by, place, limit).model_dump_json().encode()))
+    kind: Literal[4, 6] = 6 if version == 6 else 4
+    return Json(await run_in_threadpool(lambda: sampled(view, by, place, limit, kind).model_dump_json().encode()))
 
 
 @router.post("/probes", openapi_extra=body_is(wire.ProbeRequest))
