@@ -66,7 +66,7 @@ def _without_pass(policy: Policy) -> Policy:
 
 def generated(seed: int, *, tiers: bool) -> list[Intent]:
     """Return a cluster; the last network is internal."""
-    draw = _Draw(seed)
+    draw = Draw(seed)
     hosts: list[Host] = [host(1), host(2), host(3)]
     networks: list[Network] = [
         replace(network(n, internal=n == 2, ipv6=draw.chance(0.7)), labels=draw.labels("zone")) for n in range(3)
@@ -83,7 +83,7 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
 
 def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list[Packet]:
     """Return packets between containers, from them to the outside, and from hosts (their own, or else others) to them."""
-    draw = _Draw(seed)
+    draw = Draw(seed)
     gateways = [item.gateway for item in cluster.networks.values()]
     others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1]
     found: list[Packet] = []
@@ -101,16 +101,17 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
     return found
 
 
-def _version(draw: _Draw, source: Party, destination: Party) -> int:
+def _version(draw: Draw, source: Party, destination: Party) -> int:
     both = all(address_of_party(end, 6) is not None for end in (source, destination))
     return 6 if both and draw.chance(0.6) else 4
 
 
-class _Draw:
-    """Chance."""
+class Draw:
+    """Chance; `blocks` are the addresses that policies speak of."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, blocks: Sequence[tuple[str, tuple[str, ...]]] = BLOCKS) -> None:
         self._random = random.Random(seed)
+        self._blocks = blocks
         self.choice = self._random.choice
         self.between = self._random.randint
 
@@ -138,7 +139,7 @@ class _Draw:
         return Members(self.selector("app", "tier"), None if own and self.chance(0.6) else self.networks())
 
     def block(self, *, pool: bool) -> Block:
-        cidr, excepts = self.choice(BLOCKS)
+        cidr, excepts = self.choice(self._blocks)
         if pool:
             return Block(ip_network(cidr), (), True)
         return Block(ip_network(cidr), tuple(map(ip_network, excepts)) if self.chance(0.5) else ())

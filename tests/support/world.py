@@ -109,7 +109,7 @@ class World:
         """Remove all containers, policies and networks that tests left."""
         await asyncio.gather(*(_remove_containers(host) for host in self.hosts))
         for policy in await self.first.read("policy", "ls"):
-            await self.first.cli("policy", "rm", f"{policy['network']}/{policy['name']}")
+            await self.first.cli("policy", "rm", f"{policy['network'] or '-'}/{policy['name']}")
 
         async def no_endpoints() -> bool:
             return not await self.endpoints()
