@@ -113,7 +113,7 @@ async def test_containers_reach_out_and_internal_ones_do_not(world: World) -> No
 
 
 async def _reaches(host: Host, name: str, outside: str) -> None:
-    for _ in range(20):
+    for _ in range(100):
         if await host.connects(name, outside, 8081):
             return
         await asyncio.sleep(0.1)
