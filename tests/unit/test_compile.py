@@ -240,3 +240,15 @@ def test_features_come_from_the_schema(tier: bool, options: bool) -> None:
     schema = SimpleNamespace(tables={table: SimpleNamespace(columns=of_table) for table, of_table in columns.items()})
     assert Features.from_schema(schema) == Features(acl_tier=tier, incremental=options)
     assert Features.from_columns({}) == Features()
+
+
+def test_a_network_renamed_from_one_policy_to_its_namesake_has_the_other_ones_rows() -> None:
+    before = policy("p", 1, selector(), on="web", ingress=(allow(),))
+    after = policy("p", 2, selector(), on="data", ingress=(allow(),))
+    renamed = replace(WEB, name="data")
+    compiler = compiled(H1, WEB, before)
+    compiler.put(after)  # in one batch with the network's name: whichever is compiled first, the other must not undo it
+    compiler.put(renamed)
+    compiler.flush()
+    assert compiler.desired == compiled(H1, renamed, before, after).desired
+    assert [acl["label"] for acl in acls(compiler) if acl["name"] == "r2.0"] == [2 << 12]

@@ -31,7 +31,7 @@ def compile_policy(
                 if spec.audit
                 else acl.allow(direction, acl.POLICY_ALLOW, full, name=name, label=label_of(policy.number, index))
             )
-            key = f"policy/{network.id}/{policy.name}/{index}/{direction}/{part}"
+            key = f"policy/{network.id}/{policy.title}/{index}/{direction}/{part}"
             acl.add(output, group, key, columns, {"policy": policy.title})
 
 

@@ -91,7 +91,7 @@ def compile_marks(output: Output, policy: TrafficPolicy, network: Network, clust
         for version, part, match in _matches(mark, network, cluster):
             row = output.row(
                 "QoS",
-                f"mark/{network.id}/{policy.name}/{index}/{part}",
+                f"mark/{network.id}/{policy.title}/{index}/{part}",
                 {
                     "priority": priority,
                     "direction": STAGES[Direction.EGRESS],
