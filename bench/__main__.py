@@ -44,7 +44,7 @@ def main() -> None:
             figures, picture = module.measure()
             sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
     if options.only in (None, "enforcement"):
-        sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()))
+        sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
     if options.only in (None, "attach", "traffic", "shaping"):
         on_engines = asyncio.run(_on_engines(options.only, options.rounds))
         sections |= {title: Section(figures) for title, figures in on_engines.items()}

@@ -1,26 +1,34 @@
-"""From `policy apply` until all hosts of a three-host lab enforce it: their ovn-controllers say that they installed it."""
+"""From `policy apply` until all hosts of a three-host lab enforce it: their ovn-controllers say so, and connections."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from bench import enforcement
 from bench.table import Figure
 from socketplane.config import Paths
-from socketplane.lab import build, labs
+from socketplane.lab import build, labs, probe
 from socketplane.lab.images import IMAGE
 from socketplane.lab.labs import Lab
 from socketplane.ovsdb import Client, Replica
 from socketplane.transport.client import ControllerClient
 
 TITLE = "From policy apply to enforcement, three hosts"
+ABOUT = (
+    "Times count from the request to the controller; the command itself comes on top. *Enforced* is when every host's "
+    "ovn-controller says that it has installed the change; *as connections show*, when attempts to connect, one every 3 ms "
+    "from one container to one on each host, begin to go as the change says, on all of them."
+)
 NAME = "bench-policy"
 HOSTS = 3
 CHANGES = 100
+COMMANDS = 10
 NETWORK = "shop"
 _PATIENCE = 30.0
 
@@ -43,6 +51,10 @@ async def _measure(lab: Lab) -> list[Figure]:
         for app in ("web", "db"):
             options = ("--name", f"{app}-{host.name}", "--label", f"app={app}", "--network", NETWORK)
             await host.run("docker", "run", "-d", *options, IMAGE, "sleep", "3600")
+    client, *servers = [
+        await probe.container(lab.machine(host), f"{app}-{host}", NETWORK)
+        for app, host in (("web", "h1"), *(("db", host.name) for host in lab.hosts))
+    ]
     answered: list[float] = []
     enforced: list[float] = []
     async with _followed(lab) as (admin, northbound, switches):
@@ -53,10 +65,25 @@ async def _measure(lab: Lab) -> list[Figure]:
             await admin.call("POST", "/v1/policies", {"documents": [_document(8000 + number)]})
             answered.append((time.perf_counter() - started) * 1000)
             enforced.append((max(await waiting) - started) * 1000)
+
+        async def change(allow: bool) -> None:
+            await admin.call("POST", "/v1/policies", {"documents": [_document(enforcement.PORT if allow else 8000)]})
+
+        seen = await enforcement.measure(client, servers, change)
+    command = [await _command(lab) for _ in range(COMMANDS)]
     return [
+        Figure(f"the command itself, {COMMANDS} times", "ms", tuple(command)),
         Figure(f"applied and answered, {CHANGES} changes", "ms", tuple(answered)),
         Figure(f"enforced on all {HOSTS} hosts, {CHANGES} changes", "ms", tuple(enforced)),
+        *seen,
     ]
+
+
+async def _command(lab: Lab) -> float:
+    """Return how long `policy apply` takes on the manager, with nothing to change."""
+    started = time.perf_counter()
+    await lab.hosts[0].run("socketplane", "policy", "apply", "-f", "-", stdin=json.dumps(_document(8000)))
+    return (time.perf_counter() - started) * 1000
 
 
 @contextlib.asynccontextmanager
