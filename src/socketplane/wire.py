@@ -41,7 +41,7 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/schemas/{kind}, /v1/schemas      | all    | JSON schema of a kind of document; of all kinds together |
 | GET /v1/explain?src=&dst=&port=&protocol=| all    | `Explanation` |
 | GET /v1/reach?network=&by=&version=     | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
-| GET /v1/reach/samples?network=&by=&limit=&version= | all | `ReachSamples`: connections by which to see whether it is true |
+| GET /v1/reach/samples?network=&by=&limit=&version= | all | `ReachSamples`: connections that show whether it is so |
 | POST /v1/probes                          | admin  | `ProbeRequest` -> `ProbeResults`: connections that are really tried |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
