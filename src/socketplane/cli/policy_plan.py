@@ -10,6 +10,7 @@ import typer
 from socketplane.cli import connect, parse, policy_files
 from socketplane.cli.output import Column, Output, OutputOption, clean, examples, note, out, show, show_json, title
 from socketplane.cli.policy_files import FilesOption, NamespaceOption
+from socketplane.cli.reach import ByOption
 
 CHANGES = 3
 """Exit code with --exit-code where something would change: 2 is wrong usage here."""
@@ -40,14 +41,7 @@ def plan(
     ctx: typer.Context,
     files: FilesOption,
     network: NamespaceOption = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--by",
-            metavar="KEY",
-            help="Label to group by; service and project are Compose's. Repeatable. Without it: what there is.",
-        ),
-    ] = None,
+    by: ByOption = None,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help=f"Exit with {CHANGES} where something would change.")
     ] = False,

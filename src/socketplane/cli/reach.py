@@ -11,6 +11,15 @@ from socketplane.cli import connect, reach_probe
 from socketplane.cli.complete import network_names
 from socketplane.cli.output import Column, Output, OutputOption, examples, show, show_json
 
+ByOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--by",
+        metavar="KEY",
+        help="Label to group by; service and project are Compose's. Repeatable. Without it: what there is.",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -34,14 +43,7 @@ def reach(
             "--network", metavar="NETWORK", help="Only what has one end on this network.", autocompletion=network_names
         ),
     ] = None,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--by",
-            metavar="KEY",
-            help="Label to group by; service and project are Compose's. Repeatable. Without it: what there is.",
-        ),
-    ] = None,
+    by: ByOption = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Try it with connections between containers, and show what is expected beside.")
     ] = False,
