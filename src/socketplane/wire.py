@@ -66,6 +66,7 @@ EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
 Mac = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")]
 SystemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Labels = dict[str, str]
+Port = Annotated[int, Field(ge=1, le=65535)]
 PolicyKind = Literal["NetworkPolicy", "ClusterNetworkPolicy", "TrafficPolicy"]
 NO_NETWORK = "-"
 """Stands for the network, in paths, of a policy that belongs to none."""
@@ -247,6 +248,17 @@ class Limits(Wire):
     ingress: Limit | None = None
 
 
+class PublishedPort(Wire):
+    """A port of a container, and where its host answers for it."""
+
+    protocol: Literal["tcp", "udp", "sctp"]
+    address: IPv4Address
+    """One of the host's addresses; 0.0.0.0: at all of them."""
+    host_port: Port
+    port: Port
+    """The container's."""
+
+
 class EndpointPut(Wire):
     """A container's whole place on a network; sent again it replaces what stood."""
 
@@ -260,6 +272,8 @@ class EndpointPut(Wire):
     known: bool = True
     rate: Annotated[int, Field(ge=MIN_RATE, le=MAX_RATE)] | None = None
     """Bits a second that it asks for itself, in both directions."""
+    published: Annotated[list[PublishedPort], Field(max_length=4096)] = []
+    """The ports that its host answers at."""
 
 
 class Endpoint(Wire):
@@ -279,6 +293,7 @@ class Endpoint(Wire):
     rate: int | None = None
     limits: Limits | None = None
     """What TrafficPolicies and its own `rate` come to; None where it is not limited."""
+    published: list[PublishedPort] = []
     up: bool = False
     created: float = 0.0
 
@@ -700,6 +715,8 @@ class Status(Wire):
     networks: int
     endpoints: int
     policies: int
+    published: int = 0
+    """Ports of containers that hosts answer at."""
     alarms: list[str] = []
 
 

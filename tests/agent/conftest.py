@@ -90,6 +90,8 @@ class Host:
         self.paths = Paths(root)
         self.ports = Ports()
         self.confined = []
+        self.forwards = {}
+        self.unforwardable = ""
         self.now = 0.0
         for path in (self.paths.state, self.paths.plugin_socket.parent):
             path.mkdir(parents=True)
@@ -107,12 +109,13 @@ class Host:
             if crash:
                 self.agent.close = lambda: asyncio.sleep(0)
             await running.aclose()
+            self.agent.publisher.close()  # as the kernel does when a process ends
 
     async def _run(self):
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(ControllerClient(self._target()))
             docker = await stack.enter_async_context(Docker(self.paths.docker_socket))
-            around = Surroundings(self.paths, self.name, client, docker, self.ports, confine=self._confine)
+            around = Surroundings(self.paths, self.name, client, docker, self.ports, confine=self._confine, forwarder=self)
             state = await asyncio.to_thread(State.load, self.paths.state / STATE_FILE)
             self.agent = Agent(around, state, self.timing)
             gate = Gate()
@@ -127,6 +130,12 @@ class Host:
 
     async def _confine(self, subnets):
         self.confined.append(subnets)
+
+    async def forward(self, forwards):
+        """Lead packets: the gateway's contract, as the text of each port and where it leads."""
+        if self.unforwardable:
+            raise Unavailable(self.unforwardable)
+        self.forwards = {str(each.published): str(each.target) for each in forwards}
 
 
 async def _end(task):

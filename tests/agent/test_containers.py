@@ -282,18 +282,6 @@ async def test_a_refused_endpoint_gives_its_address_back(world, h1, until):
     assert set(await world.endpoints()) == {"a"}
 
 
-async def test_published_ports_are_refused_by_name(world, h1, until):
-    await world.admin.call("POST", "/v1/networks", {"name": "web"})
-    await until(lambda: "web" in h1.engine.names())
-    arguments = {
-        "NetworkID": h1.engine.net("web").id,
-        "EndpointID": "ab" * 32,
-        "Options": {"com.docker.network.portmap": [{"Proto": 6, "Port": 80, "HostPort": 8080}]},
-    }
-    with pytest.raises(EngineError, match="published ports are not supported yet"):
-        await h1.engine.plugin.call("NetworkDriver.ProgramExternalConnectivity", arguments)
-
-
 async def test_macs_follow_addresses(world, h1, until):
     await world.admin.call("POST", "/v1/networks", {"name": "web"})
     await until(lambda: "web" in h1.engine.names())

@@ -10,6 +10,8 @@ from fake_controller import Controller, Server
 from socketplane import wire
 from socketplane.config import Paths
 
+PORTS = [wire.PublishedPort(protocol="tcp", address="0.0.0.0", host_port=8080, port=80)]
+
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
@@ -51,7 +53,7 @@ def cluster(controller: Controller) -> Controller:
         wire.Network(id=DATABASE, name="db", subnet="10.192.4.0/22", gateway="10.192.4.1", internal=True, endpoints=1),
     ]
     controller.endpoints = [
-        endpoint("a", WEB, "web", "h1", "10.192.0.2", "web-1", up=True, labels={"app": "shop"}),
+        endpoint("a", WEB, "web", "h1", "10.192.0.2", "web-1", up=True, labels={"app": "shop"}, published=PORTS),
         endpoint("b", WEB, "web", "h2", "10.192.0.3", "app-1"),
         endpoint("c", DATABASE, "db", "h1", "10.192.4.2", "app-1", known=False),
     ]

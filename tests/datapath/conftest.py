@@ -14,6 +14,7 @@ from datapath_site import OUTSIDE, UPLINK, Container, Start, move
 from machine import Machine, Namespace
 
 from socketplane.agent.datapath import Datapath
+from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
 from socketplane.identity import HostIdentity
@@ -122,3 +123,40 @@ def identity() -> HostIdentity:
 
 def root_of(machine: Machine) -> Path:
     return machine.paths.root
+
+
+@pytest.fixture
+async def gateway(machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity) -> AsyncIterator[Gateway]:
+    gateway = Gateway(switch, netlink, identity, machine.paths, 1442)
+    await switch.ensure_bridge("userspace")
+    await gateway.ensure()
+    await gateway.installed(10)
+    yield gateway
+    await gateway.remove()
+
+
+@pytest.fixture
+def router(machine: Machine) -> Iterator[None]:
+    """Docker or the administrator made this machine a router, with a policy that lets everything through."""
+    machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+    yield
+    machine.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
+
+
+@pytest.fixture
+def docker_rules(machine: Machine, router: None) -> Iterator[None]:
+    """The filter rules that Docker makes."""
+    script = """*filter
+:FORWARD DROP [0:0]
+:DOCKER-USER - [0:0]
+:DOCKER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -o docker0 -j DOCKER
+-A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+-A DOCKER-USER -j RETURN
+COMMIT
+"""
+    machine.run("iptables-restore", stdin=script.encode())
+    yield
+    machine.run("sh", "-c", "iptables -P FORWARD ACCEPT; iptables -F; iptables -X")

@@ -7,12 +7,12 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import topology
-from datapath_site import OUTSIDE, UPLINK, Start, move
-from machine import Machine, Namespace, eventually
+from datapath_site import OUTSIDE, UPLINK, Start, bridge_network, running, until
+from machine import Machine, Namespace
 from traffic import connected, connects, exchange, listening, ping
 
 from socketplane.agent import poolroute
@@ -23,33 +23,6 @@ from socketplane.errors import Conflict
 from socketplane.identity import HostIdentity
 
 GATEWAY = str(topology.GATEWAY)
-
-
-@pytest.fixture
-async def gateway(machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity) -> AsyncIterator[Gateway]:
-    gateway = Gateway(switch, netlink, identity, machine.paths, 1442)
-    await switch.ensure_bridge("userspace")
-    await gateway.ensure()
-    await gateway.installed(10)
-    yield gateway
-    await gateway.remove()
-
-
-@contextlib.contextmanager
-def bridge_network(machine: Machine) -> Iterator[Namespace]:
-    """A container on a bridge of its own, as docker0 has them."""
-    machine.run(
-        "sh", "-c", "ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up"
-    )
-    container = Namespace(machine)
-    machine.run("sh", "-c", "ip link add d0 master docker0 type veth peer name d1 && ip link set d0 up")
-    move(machine, "d1", container)
-    container.run("sh", "-c", "ip addr add 172.17.0.2/16 dev d1; ip link set d1 up; ip route add default via 172.17.0.1")
-    try:
-        yield container
-    finally:
-        machine.run("sh", "-c", "ip link del d0; ip link del docker0")  # now, and not when the kernel gets to it
-        container.close()
 
 
 async def test_containers_reach_the_outside(start: Start, gateway: Gateway, outside: Namespace) -> None:
@@ -333,46 +306,6 @@ async def test_somebody_elses_route_is_a_conflict(
         await gateway.remove()
 
 
-@pytest.fixture
-def router(machine: Machine) -> Iterator[None]:
-    """Docker or the administrator made this machine a router, with a policy that lets everything through."""
-    machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-    yield
-    machine.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/ip_forward")
-
-
-@pytest.fixture
-def docker_rules(machine: Machine, router: None) -> Iterator[None]:
-    """The filter rules that Docker makes."""
-    script = """*filter
-:FORWARD DROP [0:0]
-:DOCKER-USER - [0:0]
-:DOCKER - [0:0]
--A FORWARD -j DOCKER-USER
--A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
--A FORWARD -o docker0 -j DOCKER
--A FORWARD -i docker0 ! -o docker0 -j ACCEPT
--A DOCKER-USER -j RETURN
-COMMIT
-"""
-    machine.run("iptables-restore", stdin=script.encode())
-    yield
-    machine.run("sh", "-c", "iptables -P FORWARD ACCEPT; iptables -F; iptables -X")
-
-
-@contextlib.asynccontextmanager
-async def running(gateway: Gateway) -> AsyncIterator[None]:
-    """Let the gateway look after itself."""
-    task = asyncio.create_task(gateway.run())
-    try:
-        await gateway.ensure()
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
 @contextlib.contextmanager
 def kernel_notices() -> Iterator[Callable[[], list[bytes]]]:
     """Listen to what the kernel says of changed links, addresses, routes, settings and firewall rules."""
@@ -391,11 +324,6 @@ def kernel_notices() -> Iterator[Callable[[], list[bytes]]]:
             return found
 
         yield notices
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition while the loop runs."""
-    await asyncio.to_thread(eventually, condition, what)
 
 
 def _rules(machine: Machine) -> tuple[str, str]:

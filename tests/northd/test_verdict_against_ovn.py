@@ -141,5 +141,5 @@ async def test_changes_arrive_as_differences(tmp_path: Path) -> None:
         await step(*[thing for thing in intent if not isinstance(thing, Host)], client, server, gone=True)
         switches = {row["name"] for row in ovn.replica["Logical_Switch"].values()}
         assert switches == {names.HOSTS_SWITCH}
-        assert {row["name"] for row in ovn.replica["Port_Group"].values()} == {names.ROUTED_GROUP}
+        assert {row["name"] for row in ovn.replica["Port_Group"].values()} == {names.ROUTED_GROUP, names.PUBLISHED_GROUP}
         assert ovn.errors() == []

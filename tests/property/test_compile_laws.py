@@ -125,7 +125,8 @@ def _add_foreign(northbound: Northbound) -> None:
     port = {"name": "vm1", "type": "", "addresses": frozenset({"unknown"}), "port_security": frozenset(), "options": {}}
     northbound["Logical_Switch_Port"][FOREIGN_PORT] = {**port, **ids}
     northbound["QoS"][FOREIGN_QOS] = {"priority": 1, "direction": "to-lport", "match": "ip", "action": {"dscp": 1}, **ids}
-    switch = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "qos_rules": frozenset({FOREIGN_QOS}), **ids}
+    groups = {"load_balancer_group": frozenset()}
+    switch = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "qos_rules": frozenset({FOREIGN_QOS}), **groups, **ids}
     northbound["Logical_Switch"][FOREIGN_SWITCH] = switch
     northbound["ACL"][FOREIGN_ACL] = {"name": "other", "match": "ip", **ids}
     group = {"name": "other", "ports": frozenset({FOREIGN_PORT}), "acls": frozenset({FOREIGN_ACL}), **ids}

@@ -54,6 +54,7 @@ class Box:
     restart: str = "no"
     running: bool = False
     error: str = ""
+    portmap: list[dict[str, Any]] = field(default_factory=list)
     driver_opts: dict[str, str] = field(default_factory=dict)
     places: dict[str, Place] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -334,7 +335,7 @@ class Engine:
             common = {"NetworkID": net.id, "EndpointID": place.endpoint}
             interface = {"Address": address, "AddressIPv6": place.address6, "MacAddress": box.mac}
             options = {"com.docker.network.endpoint.exposedports": [], "com.docker.network.portmap": []}
-            options |= box.driver_opts
+            options |= box.driver_opts | ({"com.docker.network.portmap": box.portmap} if box.portmap else {})
             try:
                 answer = await self.plugin.call(
                     "NetworkDriver.CreateEndpoint", {**common, "Interface": interface, "Options": options}

@@ -9,7 +9,7 @@ from uuid import UUID
 from socketplane.compile.rows import EDGE_COLUMNS, ROOT_TABLES, TABLES
 from socketplane.ovsdb.operations import Delete, Insert, Mutate, Operation, Update, Where
 
-WEAK = {("Port_Group", "ports")}
+WEAK = {("Port_Group", "ports"), ("Load_Balancer_Group", "load_balancer")}
 SETS = {"addresses", "port_security", "networks", "nexthops"} | {c for of in EDGE_COLUMNS.values() for c, _ in of}
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(SETS, frozenset()),

@@ -20,11 +20,11 @@ from support.ovsdb_server import OvsdbServer
 ROOT = Path(os.environ.get("SOCKETPLANE_OVN_ROOT", "/"))
 """Where Debian's OVN is: the machine's, or another release's in a folder that debootstrap made."""
 SCHEMAS = ROOT / "usr/share/ovn"
-MOST_LOOKUPS = 6000
+MOST_LOOKUPS = 12000
 """Conntrack lookups of one Tracer: ovn-trace counts them over its whole life, and takes later ones for established."""
 
-LOOKUPS = 2
-"""What one packet needs at most: its source's and its destination's."""
+LOOKUPS = 4
+"""What one packet needs at most: its source's and its destination's, twice where a load balancer is asked."""
 
 
 def program(name: str) -> list[str]:
@@ -65,7 +65,9 @@ class Northd:
         logs = [path.read_text() for path in self.directory.glob("*.log")]
         lines = [line.split("|") for text in logs for line in text.splitlines()]
         quiet = ("timeval", "poll_loop", "fatal_signal")
-        return ["|".join(line) for line in lines if line[3] in ("WARN", "ERR", "EMER") and line[2] not in quiet]
+        wrong = ["|".join(line) for line in lines if line[3] in ("WARN", "ERR", "EMER") and line[2] not in quiet]
+        # 25.03 says so when all switches of a load balancer are replaced in one transaction, and sets it.
+        return [line for line in wrong if "SB Load balancer" not in line or "which is unexpected" not in line]
 
     @contextlib.asynccontextmanager
     async def tracer(self) -> AsyncIterator[Tracer]:

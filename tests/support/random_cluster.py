@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 from socketplane.compile import Intent
+from socketplane.model.behind import addresses
+from socketplane.model.published import ANY, Published
 from socketplane.model.selection import address_of as address_of_party
 from socketplane.model.spec import (
     Action,
@@ -78,6 +80,7 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
         for n in range(1, 15)
     ]
     policies = [draw.policy(n) for n in range(1, draw.between(3, 9))]
+    endpoints = [replace(each, published=draw.published(number)) for number, each in enumerate(endpoints)]
     return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies))]
 
 
@@ -88,6 +91,9 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
     others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1]
     found: list[Packet] = []
     while len(found) < count:
+        if draw.chance(0.15):
+            found.append(draw.published_packet(cluster))
+            continue
         source: Party = draw.choice(cluster.endpoints)
         near = [end for end in cluster.endpoints if isinstance(source, Endpoint) and end.network == source.network]
         destination: Party = draw.choice(near if draw.chance(0.5) else cluster.endpoints)
@@ -129,6 +135,31 @@ class Draw:
         operator = self.choice(list(Operator))
         listed = operator in (Operator.IN, Operator.NOT_IN)
         return Requirement(key, operator, tuple(sorted(self._random.sample("abc", self.between(1, 2)))) if listed else ())
+
+    def published(self, number: int) -> tuple[Published, ...]:
+        """Return ports for endpoint `number`: of the host's no two have the same."""
+        if self.chance(0.5):
+            return ()
+        at = self.choice([ANY, ANY, IPv4Address("127.0.0.1"), IPv4Address("192.0.2.77")])
+        return tuple(Published(protocol, at, 20_000 + number, self.choice(PORTS)) for protocol in Protocol)
+
+    def published_packet(self, cluster: Cluster) -> Packet:
+        """Return a packet to what somebody publishes: of a container to the host's address, or from outside."""
+        somebody = [
+            (end, each)
+            for end in cluster.endpoints
+            for each in end.published
+            if not each.local and not cluster.networks[end.network].internal
+        ]
+        if not somebody:
+            return Packet(cluster.endpoints[0], address_of(1), None, 0)
+        end, published = self.choice(somebody)
+        if self.chance(0.5):
+            return Packet(address_of(self.between(1, 20)), end, published.protocol, published.port)
+        owner = next(host for host in cluster.hosts if host.name == end.host)
+        where: Party = owner if published.address == ANY and self.chance(0.3) else addresses(owner, published)[0]
+        source = self.choice([it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal])
+        return Packet(source, where, published.protocol, published.host_port)
 
     def networks(self) -> Selector:
         if self.chance(0.3):

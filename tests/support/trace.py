@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from socketplane.compile import Compiler, Desired, Edge, Features, Intent, RowKey, names
 from socketplane.compile.rows import identity
+from socketplane.model.behind import behind
 from socketplane.model.rules import rule_id
 from socketplane.model.selection import address_of
 from socketplane.model.spec import Policy, Protocol
@@ -36,6 +38,11 @@ class Packet:
         port = self.port if self.protocol else None
         return verdict(view, self.source, self.destination, self.protocol, port, version=self.version)
 
+    def answered(self, view: View) -> Endpoint | None:
+        """Return the container that answers at a published port."""
+        found = behind(view, self.destination, self.protocol, self.port) if self.version == 4 else None
+        return found[0] if found else None
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -55,7 +62,7 @@ class Cluster:
         self.endpoints = [thing for thing in intent if isinstance(thing, Endpoint)]
         self.hosts = [thing for thing in intent if isinstance(thing, Host)]
         self.policies = [thing for thing in intent if isinstance(thing, Policy)]
-        self.view = View(CLUSTER, self.networks, self.policies)
+        self.view = View(CLUSTER, self.networks, self.policies, self.endpoints, self.hosts)
         self.compiler = Compiler(CLUSTER, features or Features())
         for thing in intent:
             self.compiler.put(thing)
@@ -98,7 +105,7 @@ class Cluster:
         return await tracer.trace(switch, flow)
 
     def _arrives(self, answer: str, packet: Packet) -> bool:
-        target = packet.destination
+        target = packet.answered(self.view) or packet.destination
         if any(target in network.gateways for network in self.networks.values()):
             # To the tracer, which has no memory, the router's answer is as new as the question: policies may stop it.
             return ("icmp4.type = 0" if packet.version == 4 else "icmp6.type = 129") in answer
@@ -110,6 +117,11 @@ class Cluster:
 
     def _origin(self, source: Party, destination: Party, version: int) -> tuple[str, str]:
         """Return the switch that a packet enters and the match for where it comes from."""
+        if isinstance(source, IPv4Address):
+            assert isinstance(destination, Endpoint), "its host leads it there"
+            owner = next(host for host in self.hosts if host.name == destination.host)
+            switch, origin = self._origin(owner, destination, version)
+            return switch, origin.replace(f"ip4.src == {owner.gateway}", f"ip4.src == {source}")
         if isinstance(source, Host):
             mac, port, switch = mac_of(source.gateway), names.host_port(source.name), names.HOSTS_SWITCH
             to = mac_of(names.router_address(CLUSTER))

@@ -69,7 +69,8 @@ def test_egress_leaves_through_the_own_host_and_never_through_another() -> None:
 
 def test_every_connection_is_tracked_from_the_first_packet_on() -> None:
     compiler = compiled(H1, WEB, FRONT)
-    base = {row["match"]: row["action"] for row in acls(compiler) if row["name"] == "base"}
+    found = [row for row in acls(compiler) if row["name"] == "base"]
+    base = {row["match"]: row["action"] for row in found if "@sp_published" not in row["match"]}
     group = names.network_group(WEB.id)
     assert base == {
         f"inport == @{group} && ip": "allow-related",
@@ -207,7 +208,10 @@ def test_what_is_removed_leaves_nothing() -> None:
 
 def test_rows_name_their_owner_and_unit() -> None:
     compiler = compiled(*small_cluster())
-    for row in compiler.desired.rows.values():
+    for key, row in compiler.desired.rows.items():
+        if key.table == "Load_Balancer_Group":  # has no such column
+            assert row == {"name": f"sp-published-{CLUSTER.id}"}
+            continue
         assert row["external_ids"]["socketplane:owner"] == str(CLUSTER.id)
         assert row["external_ids"]["socketplane:unit"].partition("/")[0] in {
             *("cluster", "host", "network", "endpoint", "segment", "policy"),

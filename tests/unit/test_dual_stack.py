@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from socketplane.compile import Desired, Features, Intent, compile_all
-from socketplane.compile.match import BOTH, rule_matches
-from socketplane.compile.prefixes import prefixes
+from socketplane.compile.match import BOTH, rule_matches, within
+from socketplane.compile.prefixes import all_but, prefixes
 from socketplane.controller.explain import explain
 from socketplane.controller.intent import Intent as Stored
 from socketplane.controller.rows import ClusterRecord
@@ -189,7 +189,7 @@ def test_audit_without_tiers_keeps_networks_apart() -> None:
     assert [row["action"] for row in isolation] == ["drop"]
     logged = [match for match, row in found.items() if row["log"] and row["action"] == "allow-related"]
     assert [match.partition(" && ")[2] for match in logged] == [
-        f"ip4.src == {{{WEB.subnet}, {CLUSTER.hosts}}}",
+        within(Direction.INGRESS, all_but(CLUSTER.pool.address_exclude(WEB.subnet))),
         f"ip6.src == {subnet(0)}",
     ]
 

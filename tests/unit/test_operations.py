@@ -94,6 +94,7 @@ def test_only_roots_are_deleted_and_only_ours(compiler: Compiler, northbound: No
         "name": "x",
         "ports": frozenset(),
         "qos_rules": frozenset(),
+        "load_balancer_group": frozenset(),
         "external_ids": {"socketplane:owner": "other"},
     }
     ops = operations(Compiler(CLUSTER).desired, northbound)

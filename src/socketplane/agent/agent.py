@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 
 import structlog
 
-from socketplane.agent import driver, ipam, networks, outbox, reconcile, report, shaping
+from socketplane.agent import driver, ipam, networks, outbox, publisher, reconcile, report, shaping
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
@@ -59,6 +59,8 @@ class Surroundings:
     docker: Docker
     plumbing: Plumbing
     confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
+    forwarder: publisher.Forwarder | None = None
+    """For published ports."""
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
@@ -92,6 +94,9 @@ class Agent:
             settling=timing.settling,
         )
         self.shaper = shaping.Shaper(around.plumbing, self.link, self.locks, interval=timing.limits)
+        self.publisher = publisher.Publisher(
+            self.state, around.forwarder, self._running_endpoints, interval=timing.interval
+        )
         self.driver = driver.NetworkDriver(
             self.state,
             self.link,
@@ -100,6 +105,7 @@ class Agent:
             Identifier(around.docker, self.inventory),
             around.plumbing,
             self.locks,
+            self.publisher,
             networks_changed=self.networks.wake,
             confine=self._confine_with,
             clock=around.wall,
@@ -116,6 +122,7 @@ class Agent:
             around.plumbing,
             self.outbox,
             self.locks,
+            self.publisher,
             clock=around.clock,
             wall=around.wall,
             interval=timing.interval,
@@ -136,6 +143,7 @@ class Agent:
                 *log.alarms,
                 *self.reconciler.alarms,
                 *self.shaper.alarms,
+                *self.publisher.alarms,
                 *around.alarms(),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
@@ -186,6 +194,7 @@ class Agent:
                 "state": self.state.run,
                 "boundary": self._keep_confined,
                 "limits": self.shaper.run,
+                "published ports": self.publisher.run,
                 **({"userspace": self.userspace.run} if self.userspace else {}),
                 **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),
             }.items():
@@ -194,7 +203,18 @@ class Agent:
     async def close(self) -> None:
         """Write down what is known; containers keep what they have."""
         await self.driver.close()
+        self.publisher.close()
         await self.state.save()
+
+    async def _running_endpoints(self) -> set[str]:
+        listed = await self._around.docker.containers(timeout=1.0)
+        places = (
+            place
+            for entry in listed
+            if entry.get("State") in ("running", "paused")
+            for place in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values()
+        )
+        return {str(place.get("EndpointID", "")) for place in places}
 
     async def _confine_with(self, network: NetworkRecord) -> None:
         """Have the gateway refuse an internal network's egress, among all others, before a container joins it."""

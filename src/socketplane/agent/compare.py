@@ -10,6 +10,8 @@ from uuid import UUID
 from socketplane import wire
 from socketplane.agent.asked import NOTHING, Asked
 from socketplane.agent.inventory import Container
+from socketplane.agent.portmap import told
+from socketplane.model.published import Published
 from socketplane.model.types import Address
 
 GRACE = 60.0
@@ -33,6 +35,7 @@ class Attached:
     """With the labels that it has on this network."""
     asked: Asked = NOTHING
     """What its user asked for; the labels are in the container's."""
+    published: tuple[Published, ...] = ()
     address6: IPv6Address | None = None
 
     @property
@@ -52,6 +55,7 @@ class Attached:
             name=self.container.name,
             labels=dict(self.container.labels),
             rate=self.asked.rate,
+            published=told(self.published),
         )
 
 
@@ -115,17 +119,19 @@ def compare(seen: Seen) -> Findings:
 
 def _differs(entry: Attached, endpoints: Mapping[str, wire.Endpoint]) -> bool:
     """Return whether the controller lacks the endpoint, or does not know well who it is and what it asks for."""
-    told = endpoints.get(entry.endpoint)
-    if told is None:
+    known = endpoints.get(entry.endpoint)
+    if known is None:
         return True
     container = entry.container
-    return (told.known, told.address6, told.name, told.container, dict(told.labels), told.rate) != (
+    seen = (known.known, known.address6, known.name, known.container, dict(known.labels), known.rate, known.published)
+    return seen != (
         True,
         entry.address6,
         container.name,
         container.id,
         dict(container.labels),
         entry.asked.rate,
+        told(sorted(entry.published)),
     )
 
 

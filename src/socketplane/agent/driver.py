@@ -21,6 +21,8 @@ from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
+from socketplane.agent.portmap import told, wishes
+from socketplane.agent.publisher import Publisher
 from socketplane.agent.state import EndpointRecord, NetworkRecord, State
 from socketplane.errors import InUse, InvalidInput, SocketPlaneError, Unavailable, Unsupported
 from socketplane.model.types import mac_of
@@ -59,6 +61,7 @@ class NetworkDriver:
         identifier: Identifier,
         plumbing: Plumbing,
         locks: Locks,
+        publisher: Publisher,
         *,
         networks_changed: Callable[[], None] = lambda: None,
         confine: Callable[[NetworkRecord], Awaitable[None]] | None = None,
@@ -74,6 +77,7 @@ class NetworkDriver:
         self._identifier = identifier
         self._plumbing = plumbing
         self._locks = locks
+        self._publisher = publisher
         self._networks_changed = networks_changed
         self._confine = confine
         self._shaped = shaped
@@ -93,7 +97,7 @@ class NetworkDriver:
             "Leave": self.nothing,
             "DeleteEndpoint": self.delete_endpoint,
             "ProgramExternalConnectivity": self.publish,
-            "RevokeExternalConnectivity": self.nothing,
+            "RevokeExternalConnectivity": self.revoke,
             "DiscoverNew": self.nothing,
             "DiscoverDelete": self.nothing,
             "AllocateNetwork": self.refuse_swarm,
@@ -200,6 +204,7 @@ class NetworkDriver:
     async def delete_endpoint(self, request: protocol.EndpointRequest) -> dict[str, Any]:
         """Undo an endpoint. Never fails: Docker would only log it, and the reconciler finishes what was not possible."""
         async with self._locks.hold(request.endpoint):
+            await self._publisher.withdraw(request.endpoint)  # Docker 29 forgets to revoke after a restart of its own
             record = self._state.drop_endpoint(request.endpoint, self._clock())
             await self._attachments.detach(request.endpoint)
             if record is None or record.put:
@@ -211,13 +216,25 @@ class NetworkDriver:
         return {"Value": {}}
 
     async def publish(self, request: protocol.EndpointRequest) -> dict[str, Any]:
-        """Refuse published ports by name; without any there is nothing to do."""
-        if request.options.get(protocol.PORT_MAP):
-            raise Unsupported(
-                "published ports are not supported yet",
-                field="--publish",
-                remedy="leave it out: the container is reached at its own address",
-            )
+        """Publish ports, all or none. Docker asks it of the endpoint with the container's gateway, after Join."""
+        wanted = wishes(request.options)
+        if not wanted:
+            return {}
+        async with self._locks.hold(request.endpoint):
+            await self._publisher.publish(request.endpoint, wanted)
+            try:
+                identity = await self._identifier.of(request.network, request.endpoint)
+                record = self._state.endpoints[request.endpoint]
+                await self._link.put_endpoint(record.id, put_of(record, identity))
+            except BaseException:
+                await self._publisher.withdraw(request.endpoint)
+                raise
+        return {}
+
+    async def revoke(self, request: protocol.EndpointRequest) -> dict[str, Any]:
+        """Publish nothing any more. The controller hears it with the endpoint's end, or from the reconciler."""
+        async with self._locks.hold(request.endpoint):
+            await self._publisher.withdraw(request.endpoint)
         return {}
 
     async def _tell(self, record: EndpointRecord, identity: Identity) -> None:
@@ -262,6 +279,7 @@ def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
         labels=record.asked.over(identity.labels),
         known=identity.known,
         rate=record.rate,
+        published=told(record.published),
     )
 
 

@@ -21,7 +21,7 @@ class Firewall:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._table: tuple[Boundary, str] | None = None
-        self._chain: tuple[Boundary, list[str]] | None = None
+        self._chain: tuple[list[str], list[str]] | None = None
 
     async def ensure(self, boundary: Boundary) -> None:
         """Set up what is not there, or not as it was after we set it up."""
@@ -51,13 +51,13 @@ class Firewall:
         docker_user = ruleset.rules_of(saved, DOCKER_CHAIN)
         if docker_user is None:
             return
-        ours = ruleset.rules_of(saved, CHAIN)
-        if ruleset.is_called(docker_user) and self._chain == (boundary, ours):
+        ours, wanted = ruleset.rules_of(saved, CHAIN), ruleset.docker_rules(boundary)
+        if ruleset.is_called(docker_user) and self._chain == (wanted, ours):
             return
-        if self._chain is not None and self._chain[0] == boundary:
+        if self._chain is not None and self._chain[0] == wanted:
             _log.info("lines among Docker's firewall rules set again", chain=DOCKER_CHAIN)
         await _restore(ruleset.docker_script(boundary, docker_user))
-        self._chain = boundary, ruleset.rules_of(await _save(), CHAIN) or []
+        self._chain = wanted, ruleset.rules_of(await _save(), CHAIN) or []
 
 
 async def _nft(script: str) -> None:

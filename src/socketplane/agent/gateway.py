@@ -16,10 +16,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 from socketplane.agent import hostport, poolroute
 from socketplane.agent.firewall import Firewall
 from socketplane.agent.forwarding import Forwarding
+from socketplane.agent.forwards import forget
 from socketplane.agent.hostport import HostPort
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.rows import SwitchPort
-from socketplane.agent.ruleset import Boundary
+from socketplane.agent.ruleset import Boundary, Forward
 from socketplane.agent.surroundings import find_exits
 from socketplane.agent.switch import Switch
 from socketplane.agent.watch import KernelEvents
@@ -48,6 +49,7 @@ class Gateway:
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway)
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
+        self._applying = asyncio.Lock()
 
     async def ensure(self) -> None:
         """Make everything as it should be; nothing is open before the firewall stands.
@@ -65,7 +67,16 @@ class Gateway:
     async def set_internal(self, subnets: Collection[IPv4Network]) -> None:
         """Say which networks get no egress; it is so when this returns."""
         self._boundary = replace(self._boundary, internal=frozenset(subnets))
-        await self._apply(self._boundary)
+        await self._apply()
+
+    async def forward(self, forwards: Collection[Forward]) -> None:
+        """Lead what comes to these ports of the host to their containers, and nothing else; it is so when this returns."""
+        before = {forward.target for forward in self._boundary.forwards}
+        self._boundary = replace(self._boundary, forwards=frozenset(forwards))
+        await self._ensure_firewall(always=False)
+        for target in before - {forward.target for forward in forwards}:
+            if count := await asyncio.to_thread(forget, target):
+                _log.info("connections forgotten", target=str(target), count=count)
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
@@ -93,14 +104,16 @@ class Gateway:
         exits, guarded = await self._netlink.call(self._look_around)
         self._boundary = replace(self._boundary, exits=exits, guarded=guarded)
         if always or self._boundary != self._applied:
-            await self._apply(self._boundary)
+            await self._apply()
         if changed := await self._netlink.call(lambda _: self._forwarding.ensure(exits)):
             _log.info("forwarding turned on", links=sorted(changed))
 
-    async def _apply(self, boundary: Boundary) -> None:
-        self._applied = None  # until it is: a failure is tried again
-        await self._firewall.ensure(boundary)
-        self._applied = boundary
+    async def _apply(self) -> None:
+        async with self._applying:
+            boundary = self._boundary
+            self._applied = None  # until it is: a failure is tried again
+            await self._firewall.ensure(boundary)
+            self._applied = boundary
 
     def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str]]:
         exits = find_exits(ipr, hostport.NAME)

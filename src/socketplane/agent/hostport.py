@@ -18,7 +18,12 @@ from socketplane.model.types import mac_of
 
 NAME = "sp0"
 _UP = 0x1
-_SETTINGS = {"forwarding": "1", "accept_redirects": "0", "send_redirects": "0"}
+_SETTINGS = {
+    "forwarding": "1",
+    "accept_redirects": "0",
+    "send_redirects": "0",
+    "route_localnet": "1",  # what the host sends to 127.0.0.1:PORT may leave here; the firewall lets nothing back in so
+}
 
 
 @dataclass(frozen=True, slots=True)

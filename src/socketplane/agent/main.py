@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -103,12 +103,15 @@ async def work(paths: Paths, gate: Gate) -> None:
             docker,
             datapath,
             confine=gateway.set_internal,
+            forwarder=gateway,
             netlink=netlink,
             switch=switch,
             alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
         )
         agent = Agent(around, await asyncio.to_thread(State.load, paths.state / STATE_FILE))
         stack.push_async_callback(agent.close)
+        with suppress(SocketPlaneError):  # before the gateway makes its rules anew: what is open goes on
+            await agent.publisher.restore()
         stack.callback(gate.shut)
         gate.open(agent.methods())
         async with asyncio.TaskGroup() as tasks:

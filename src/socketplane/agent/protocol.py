@@ -54,6 +54,7 @@ def _network_or_none(value: Any) -> Any:
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,64}$")]
 EndpointId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16,64}$")]
+HostPort = Annotated[int, Field(ge=0, le=65535)]
 MaybeAddress = Annotated[IPv4Address | IPv6Address | None, BeforeValidator(_text_or_none)]
 MaybeInterface = Annotated[IPv4Interface | None, BeforeValidator(_text_or_none)]
 MaybeInterface6 = Annotated[IPv6Interface | None, BeforeValidator(_text_or_none)]
@@ -136,6 +137,17 @@ class EndpointRequest(Request):
     network: Id = Field(alias="NetworkID")
     endpoint: EndpointId = Field(alias="EndpointID")
     options: dict[str, Any] = Field(default={}, alias="Options")
+
+
+class Binding(Request):
+    """An entry of PORT_MAP: a port of the container, and where the host is to answer for it."""
+
+    protocol: int = Field(alias="Proto")
+    port: HostPort = Field(default=0, alias="Port")
+    host_ip: Annotated[str, BeforeValidator(lambda value: value or "")] = Field(default="", alias="HostIP")
+    host_port: HostPort = Field(default=0, alias="HostPort")
+    """0: any that is free."""
+    host_port_end: HostPort = Field(default=0, alias="HostPortEnd")
 
 
 class CreateEndpoint(EndpointRequest):

@@ -20,6 +20,7 @@ from socketplane.agent.link import Link
 from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plumbing import Plumbing
+from socketplane.agent.publisher import Publisher
 from socketplane.agent.revive import Reviver
 from socketplane.agent.state import EndpointRecord, State
 from socketplane.agent.wake import woken
@@ -45,6 +46,7 @@ class Reconciler:
         plumbing: Plumbing,
         outbox: Outbox,
         locks: Locks,
+        publisher: Publisher,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -58,6 +60,7 @@ class Reconciler:
         self._plumbing = plumbing
         self._outbox = outbox
         self._locks = locks
+        self._publisher = publisher
         self._clock = clock
         self._wall = wall
         self._interval = interval
@@ -135,8 +138,9 @@ class Reconciler:
                 wanted = await self._asked(endpoint, container.id)
                 if wanted is not None:
                     container = replace(container, labels=wanted.over(container.labels))
+                    published = known.published if (known := self._state.endpoints.get(endpoint)) else ()
                     address6 = IPv6Address(place["GlobalIPv6Address"]) if place.get("GlobalIPv6Address") else None
-                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted, address6)
+                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted, published, address6)
         return found
 
     async def _asked(self, endpoint: str, container: str) -> Asked | None:
@@ -192,6 +196,7 @@ class Reconciler:
     async def _remove(self, due: Findings) -> None:
         for endpoint in sorted(due.ports | due.endpoints | due.held):
             async with self._locks.hold(endpoint):
+                await self._publisher.withdraw(endpoint)
                 self._state.drop_endpoint(endpoint, self._wall())
                 if endpoint in due.ports:
                     await self._detach(endpoint)

@@ -1,24 +1,35 @@
 """The firewall as text: our own nftables table, and the lines that must stand among Docker's. Pure.
 
-The host's stack must not be a way around policy: nothing of the outside enters through `sp0` but answers, and what the
-host itself sends has one source address, which policy knows. Drops here are final, whatever other tables accept;
-accepts are not, which is why Docker's table needs lines of ours.
+The host's stack must not be a way around policy: nothing of the outside enters through `sp0` but answers and what is sent
+to published ports, which keeps its source; what the host itself sends has one source address, which policy knows. Drops
+here are final, whatever other tables accept; accepts are not, which is why Docker's table needs lines of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.veth import GROUP
+from socketplane.model.published import ANY, Published
 
 TABLE = "socketplane"
 GENEVE = 6081
+_TRANSPORT = "meta l4proto { tcp, udp, sctp }"
+_TARGET = "ip daddr . meta l4proto . th dport"
 CHAIN = "SOCKETPLANE"
 """Our chain in iptables' filter table."""
 DOCKER_CHAIN = "DOCKER-USER"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Forward:
+    """A published port of the container with the address `target`."""
+
+    published: Published
+    target: IPv4Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class Boundary:
     exits: frozenset[str] = frozenset()
     """Links by which containers' packets may leave."""
     guarded: frozenset[str] = frozenset()
-    """Links that forward only because we need it: nothing but answers to containers may come in there and go on."""
+    """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
+    forwards: frozenset[Forward] = frozenset()
 
 
 def nftables(boundary: Boundary) -> str:
@@ -55,14 +67,48 @@ table inet {TABLE} {{
 		{_elements(boundary.internal)}
 	}}
 
+	map published {{
+		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+		{_list(_at_one(boundary.forwards, local=False))}
+	}}
+
+	map published_everywhere {{
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		{_list(_everywhere(boundary.forwards))}
+	}}
+
+	map published_here {{
+		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+		{_list(_at_one(boundary.forwards, local=True))}
+	}}
+
+	set targets {{
+		type ipv4_addr . inet_proto . inet_service
+		{_list(_targets(boundary.forwards))}
+	}}
+
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
 		iifname "{SP0}" meta nfproto != ipv4 drop
 		iifname "{SP0}" ip saddr != {ours} drop comment "not a container's address"
+		iifname "{SP0}" ip daddr 127.0.0.0/8 drop
 		iifname {{ "{SP0}", "lo" }} accept
 		ip saddr {ours} drop comment "claims to be a container or a host's own port"
 		ip daddr {ours} drop comment "from outside, by a route through this host"
+	}}
+
+	chain dstnat {{
+		type nat hook prerouting priority dstnat; policy accept;
+		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published
+		{_TRANSPORT} fib daddr type local dnat ip to meta l4proto . th dport map @published_everywhere
+	}}
+
+	chain dstnat_here {{
+		type nat hook output priority -100; policy accept;
+		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published_here
+		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published
+		{_TRANSPORT} fib daddr type local dnat ip to meta l4proto . th dport map @published_everywhere
 	}}
 
 	chain input {{
@@ -80,20 +126,23 @@ table inet {TABLE} {{
 		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
 		iifname "{SP0}" accept
 		oifname "{SP0}" ip daddr @internal drop
+		oifname "{SP0}" ct status dnat ct direction original {_TRANSPORT} {_TARGET} != @targets drop
 		oifname "{SP0}" ct state established,related accept
-		oifname "{SP0}" drop comment "only answers enter"
+		oifname "{SP0}" ct status dnat accept comment "published ports"
+		oifname "{SP0}" drop comment "nothing else enters"
 		ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
 		{f'iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
 	}}
 
-	chain output {{
-		type filter hook output priority filter; policy accept;
+	chain leaving {{
+		type filter hook postrouting priority filter; policy accept;
 		oifname != "{SP0}" ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
 	}}
 
 	chain postrouting {{
-		type nat hook postrouting priority srcnat; policy accept;
-		oifname "{SP0}" ip saddr != {boundary.gateway} snat ip to {boundary.gateway} comment "the host has one address"
+		type nat hook postrouting priority srcnat - 1; policy accept;
+		oifname "{SP0}" fib saddr type local snat ip to {boundary.gateway} comment "the host has one address"
+		oifname "{SP0}" snat ip to ip saddr comment "and nobody else has it, whatever is masqueraded behind us"
 		oifname != "{SP0}" ip saddr {pool} masquerade
 	}}
 }}
@@ -108,7 +157,8 @@ def docker_rules(boundary: Boundary) -> list[str]:
     """
     ways_out = [f"-A {CHAIN} -s {boundary.pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(boundary.exits)]
     answers = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    return [*ways_out, answers]
+    published = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate DNAT -j ACCEPT"  # what isn't ours we drop
+    return [*ways_out, answers, published]
 
 
 def docker_script(boundary: Boundary, docker_user: Sequence[str]) -> str:
@@ -159,6 +209,30 @@ def _elements(networks: Collection[IPv4Network]) -> str:
     if not networks:
         return ""
     return f"elements = {{ {', '.join(map(str, collapse_addresses(sorted(networks))))} }}"
+
+
+def _at_one(forwards: Collection[Forward], *, local: bool) -> Iterator[str]:
+    for forward in sorted(forwards):
+        published = forward.published
+        if published.address != ANY and published.local is local:
+            key = f"{published.address} . {published.protocol} . {published.host_port}"
+            yield f"{key} : {forward.target} . {published.port}"
+
+
+def _everywhere(forwards: Collection[Forward]) -> Iterator[str]:
+    for forward in sorted(forwards):
+        published = forward.published
+        if published.address == ANY:
+            yield f"{published.protocol} . {published.host_port} : {forward.target} . {published.port}"
+
+
+def _targets(forwards: Collection[Forward]) -> Iterator[str]:
+    yield from sorted({f"{each.target} . {each.published.protocol} . {each.published.port}" for each in forwards})
+
+
+def _list(entries: Iterable[str]) -> str:
+    text = ", ".join(entries)
+    return f"elements = {{ {text} }}" if text else ""
 
 
 def _names(names: Collection[str]) -> str:

@@ -15,6 +15,7 @@ import structlog
 
 from socketplane.agent.asked import Asked
 from socketplane.files import private_directory, write_atomic
+from socketplane.model.published import Published
 from socketplane.model.types import Address, Subnet
 
 FORMAT = 1
@@ -56,6 +57,7 @@ class EndpointRecord:
     """What the user asked for with driver options, as `labels`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     address6: IPv6Address | None = None
+    published: tuple[Published, ...] = ()
 
     @property
     def asked(self) -> Asked:
@@ -211,6 +213,7 @@ class State:
                 rate=entry.get("rate"),
                 labels=dict(entry.get("labels") or {}),
                 address6=IPv6Address(entry["address6"]) if entry.get("address6") else None,
+                published=tuple(map(Published.parse, entry.get("published") or ())),
             )
             self.endpoints[endpoint.id] = endpoint
 
@@ -219,4 +222,5 @@ def _plain(record: NetworkRecord | EndpointRecord) -> dict[str, Any]:
     return {
         key: value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
         for key, value in asdict(record).items()
-    }
+        if key != "published"
+    } | ({"published": list(map(str, record.published))} if isinstance(record, EndpointRecord) else {})

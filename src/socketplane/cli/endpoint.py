@@ -36,6 +36,12 @@ def state_style(cell: str) -> str:
     return {"up": "green", "unknown": "red"}.get(cell, "yellow")
 
 
+def ports(endpoint: Mapping[str, Any]) -> str:
+    """Return an endpoint's published ports as `docker ps` writes them."""
+    form = "{address}:{host_port}->{port}/{protocol}"
+    return ", ".join(form.format_map(port) for port in endpoint.get("published", ()))
+
+
 def columns(full: bool) -> list[Column]:
     """Return the columns of a table of endpoints, with whole ids or their starts."""
     return [
@@ -44,6 +50,7 @@ def columns(full: bool) -> list[Column]:
         Column("NETWORK", lambda endpoint: endpoint["network_name"] or endpoint["network"]),
         Column("HOST", lambda endpoint: endpoint["host"]),
         Column("ADDRESS", lambda endpoint: ", ".join(filter(None, (endpoint["address"], endpoint.get("address6"))))),
+        Column("PORTS", ports),
         Column("STATE", state, state_style),
     ]
 

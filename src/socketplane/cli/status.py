@@ -46,6 +46,8 @@ def show_status(answer: Mapping[str, Any]) -> None:
     ready = sum(1 for host in hosts if host["ready"])
     counts = [f"{len(hosts)} host{_s(len(hosts))} ({ready} ready)"]
     counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
+    if published := answer.get("published"):
+        counts.append(f"{published} published port{_s(published)}")
     out(f"{', '.join(counts)}; pool {clean(answer['pool'])}; SocketPlane {clean(answer['version'])}")
     conflicts = [f"host {host['name']}: {text}" for host in hosts for text in report(host, "conflicts") or ()]
     for alarm in [*answer["alarms"], *conflicts]:

@@ -99,4 +99,6 @@ def _acl(direction: Direction, band: Band, match: str, action: str, *, name: str
         "meter": None,
         "severity": None,
         "label": label,
+        # What is sent to a published port is judged as what is sent to the container behind it.
+        "options": {"apply-after-lb": "true"} if direction is Direction.EGRESS else {},
     }

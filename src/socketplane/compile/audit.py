@@ -41,18 +41,20 @@ class Audit:
                 continue
             target, key = subject(direction, segment.name), f"{segment.group}/{direction}"
             everything = direction is Direction.EGRESS or self.baseline
-            # What the defaults allow, where nothing else can: what is denied anyway is no news.
-            inside: dict[str, list[Subnet]] = {"": [network.subnet, cluster.hosts]}
+            # What the defaults allow, where nothing else can: what is denied anyway is no news. From outside nothing comes
+            # here but to published ports, which are open; over IPv6 nothing comes.
+            others: dict[str, list[Subnet]] = {"": list(cluster.pool.address_exclude(network.subnet))}
+            inside = {"": all_but(others[""])}
             if network.subnet6 is not None:
-                inside["/ip6"] = [network.subnet6]
+                others["/ip6"], inside["/ip6"] = all_but([network.subnet6], 6), [network.subnet6]
             denied = {"": "ip"} if everything else {part: within(direction, there) for part, there in inside.items()}
             for part, match in denied.items():
                 name = audit_id(min(policies.values()), direction)
                 columns = self._pass(direction, acl.AUDIT_DENY, f"{target} && {match}", name)
                 acl.add(output, segment.group, f"audit/{key}{part}", acl.logged(columns))
             if not self.tiers and direction is Direction.INGRESS:
-                for part, there in inside.items():
-                    match = f"{target} && {within(direction, all_but(there, there[0].version))}"
+                for part, there in others.items():
+                    match = f"{target} && {within(direction, there)}"
                     columns = acl.drop(direction, acl.AUDIT_ISOLATION, match, name=ISOLATION, meter=names.ISOLATION_METER)
                     acl.add(output, segment.group, f"audit-isolation/{key}{part}", columns)
 

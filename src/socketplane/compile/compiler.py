@@ -130,7 +130,7 @@ class Compiler:
         else:
             self.index.hosts[key] = host
         self._mark("host", [key])
-        if (old.system_id if old else None) != (host.system_id if host else None):
+        if _endpoints_see(old) != _endpoints_see(host):
             self._mark("endpoint", self.index.endpoints_by_host.get(key, ()))
 
     def _replace_network(self, key: UUID, network: Network | None) -> None:
@@ -269,6 +269,11 @@ class Compiler:
         self._mark("segment", [segment.key])
         if segment.own_group:
             self._mark("endpoint", self.index.members(segment.key))
+
+
+def _endpoints_see(host: Host | None) -> object:
+    """Return what the endpoints of a host depend on."""
+    return host and (host.system_id, host.address, host.gateway)
 
 
 def _policies_see(network: Network | None) -> object:

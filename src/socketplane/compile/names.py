@@ -16,6 +16,10 @@ HOSTS_ROUTER_PORT = "rp-hosts"
 HOSTS_SWITCH_PORT = "nr-hosts"
 ROUTED_GROUP = "sp_routed"
 """Port group of the networks' ports to the router: its ACLs hold on the switches of all networks that are routed."""
+PUBLISHED_GROUP = "sp_published"
+"""Port group of the endpoints that have ports published to the outside."""
+BALANCERS = "sp-published-"
+"""Begins the name of a Load_Balancer_Group; the rest is the cluster's id, for that table has no place else for it."""
 METER = "sp-drops"
 ISOLATION_METER = "sp-isolation"
 
@@ -38,6 +42,16 @@ def router_switch_port(network: UUID) -> str:
 def endpoint_port(endpoint: Endpoint) -> str:
     """Name of an endpoint's port: what the OVS Interface carries as iface-id."""
     return f"sp-{endpoint.id}"
+
+
+def balancers(cluster: UUID) -> str:
+    """Name of the Load_Balancer_Group of all published ports: the switches of all routed networks have it."""
+    return f"{BALANCERS}{cluster}"
+
+
+def balancer(endpoint: Endpoint, protocol: str) -> str:
+    """Name of the Load_Balancer of an endpoint's published ports of a protocol."""
+    return f"{endpoint_port(endpoint)}-{protocol}"
 
 
 def host_port(host: str) -> str:
@@ -85,5 +99,5 @@ def router_address(cluster: Cluster) -> IPv4Address:
 
 
 def nobody(cluster: Cluster) -> IPv4Address:
-    """Next hop of the default route, which no host ever has: the last usable address of the switch of hosts."""
+    """Return an address of the switch of hosts that no host ever has, the last usable one: for what leads to nobody."""
     return cluster.hosts.broadcast_address - 1

@@ -9,7 +9,6 @@ from uuid import UUID
 from socketplane.compile.rows import (
     EDGE_COLUMNS,
     OUR_KEYS,
-    OWNER,
     ROOT_TABLES,
     TABLES,
     Desired,
@@ -17,6 +16,7 @@ from socketplane.compile.rows import (
     Edge,
     Row,
     RowKey,
+    owner_of,
 )
 from socketplane.ovsdb.operations import Operation, by_uuid, delete, insert, mutate, update
 
@@ -57,7 +57,7 @@ def operations(wanted: Desired | Difference, actual: Actual) -> list[Operation]:
 
 
 def _ours(row: Row, owner: str) -> bool:
-    return bool(row["external_ids"].get(OWNER) == owner)
+    return owner_of(row) == owner
 
 
 def _changed(row: Row, there: Row) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from socketplane.compile import acl, names
 from socketplane.compile.match import within
 from socketplane.compile.prefixes import all_but
+from socketplane.compile.published import compile_published
 from socketplane.compile.rows import Output, identity
 from socketplane.model.rules import ISOLATION
 from socketplane.model.spec import Direction
@@ -24,6 +25,7 @@ def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     _router(output, cluster)
     _hosts_switch(output, cluster)
     _routed(output, cluster, ipv6=ipv6)
+    compile_published(output, cluster)
     _meters(output)
 
 

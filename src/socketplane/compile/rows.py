@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from socketplane.compile import names
 from socketplane.compile.features import Features
 
 Value = str | int | float | bool | UUID | frozenset[object] | dict[str, str] | dict[str, int] | None
@@ -20,7 +21,11 @@ OUR_KEYS = "socketplane:"
 """Prefix of all our keys in external_ids; keys of others are kept."""
 
 EDGE_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "Logical_Switch": (("ports", "Logical_Switch_Port"), ("qos_rules", "QoS")),
+    "Logical_Switch": (
+        ("ports", "Logical_Switch_Port"),
+        ("qos_rules", "QoS"),
+        ("load_balancer_group", "Load_Balancer_Group"),
+    ),
     "Logical_Router": (
         ("ports", "Logical_Router_Port"),
         ("static_routes", "Logical_Router_Static_Route"),
@@ -28,14 +33,15 @@ EDGE_COLUMNS: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "Port_Group": (("ports", "Logical_Switch_Port"), ("acls", "ACL")),
     "Meter": (("bands", "Meter_Band"),),
+    "Load_Balancer_Group": (("load_balancer", "Load_Balancer"),),
 }
 """Columns whose members are edges: table to (column, table of the members). Members of others are kept."""
 
-ROOT_TABLES = frozenset(EDGE_COLUMNS)
+ROOT_TABLES = frozenset({*EDGE_COLUMNS, "Load_Balancer"})
 """Tables whose rows live without a reference. Rows of all other tables are collected by the server with their last edge."""
 
 TABLES: Mapping[str, frozenset[str]] = {
-    "Logical_Switch": frozenset({"name", "ports", "qos_rules", "external_ids"}),
+    "Logical_Switch": frozenset({"name", "ports", "qos_rules", "load_balancer_group", "external_ids"}),
     "Logical_Switch_Port": frozenset({"name", "type", "addresses", "port_security", "options", "external_ids"}),
     "Logical_Router": frozenset({"name", "options", "ports", "static_routes", "policies", "external_ids"}),
     "Logical_Router_Port": frozenset({"name", "mac", "networks", "external_ids"}),
@@ -43,11 +49,16 @@ TABLES: Mapping[str, frozenset[str]] = {
     "Logical_Router_Policy": frozenset({"priority", "match", "action", "nexthops", "external_ids"}),
     "Port_Group": frozenset({"name", "ports", "acls", "external_ids"}),
     "ACL": frozenset(
-        {"name", "tier", "priority", "direction", "match", "action", "log", "severity", "meter", "label", "external_ids"}
+        {
+            *("name", "tier", "priority", "direction", "match", "action", "log", "severity", "meter", "label"),
+            *("options", "external_ids"),
+        }
     ),
     "QoS": frozenset({"priority", "direction", "match", "action", "external_ids"}),
     "Meter": frozenset({"name", "unit", "bands", "fair", "external_ids"}),
     "Meter_Band": frozenset({"action", "rate", "burst_size", "external_ids"}),
+    "Load_Balancer": frozenset({"name", "protocol", "vips", "options", "external_ids"}),
+    "Load_Balancer_Group": frozenset({"name", "load_balancer"}),
 }
 """Tables and columns that we write: what a replica has to hold for `operations`. OVN before 23.06 has no `tier`."""
 
@@ -114,13 +125,23 @@ class Output:
         ids = {OWNER: str(self.cluster), UNIT: self.unit}
         for name, text in (notes or {}).items():
             ids[OUR_KEYS + name] = text
-        columns["external_ids"] = ids
+        if "external_ids" in TABLES[table]:
+            columns["external_ids"] = ids
         self.rows[RowKey(table, uuid)] = columns
         return uuid
 
     def edge(self, table: str, parent: UUID, column: str, child: UUID) -> None:
         """Add the membership of `child` in a column of `parent`."""
         self.edges.add(Edge(table, parent, column, child))
+
+
+def owner_of(row: Row) -> str | None:
+    """Return the id of the cluster that a row belongs to; None for rows of others."""
+    ids: Mapping[str, str] | None = row.get("external_ids")
+    if ids is not None:
+        return ids.get(OWNER)
+    name = str(row["name"])  # a Load_Balancer_Group
+    return name.removeprefix(names.BALANCERS) if name.startswith(names.BALANCERS) else None
 
 
 def identity(cluster: UUID, table: str, key: str) -> UUID:

@@ -7,6 +7,7 @@ from ipaddress import IPv6Network
 from socketplane.compile import acl, names
 from socketplane.compile.anchor import compile_anchor
 from socketplane.compile.match import subject
+from socketplane.compile.published import publish_on
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.rules import ISOLATION, unknown_id
@@ -29,6 +30,7 @@ def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) 
                 f"{gateway}/{subnet.prefixlen}" for gateway, subnet in zip(network.gateways, network.subnets, strict=True)
             ],
         )
+        publish_on(output, switch)
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
     compile_anchor(output, network)

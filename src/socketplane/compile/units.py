@@ -14,6 +14,7 @@ from socketplane.compile.hosts import compile_host
 from socketplane.compile.index import Index
 from socketplane.compile.policy import compile_cluster_policy, compile_isolation, compile_policy
 from socketplane.compile.port import compile_endpoint
+from socketplane.compile.published import compile_balancers
 from socketplane.compile.qos import Marks, compile_marks
 from socketplane.compile.ranks import Ranks
 from socketplane.compile.router import compile_cluster
@@ -80,6 +81,10 @@ def _endpoint(output: Output, context: Context, endpoint: Endpoint) -> None:
         groups += [segment.group for segment in segments]
     else:
         groups.append(_group(output, names.unknown_group(network.id)))
+    if not network.internal:
+        if any(not published.local for published in endpoint.published):
+            groups.append(_group(output, names.PUBLISHED_GROUP))
+        compile_balancers(output, context.cluster, endpoint, host)
     switch = identity(output.cluster, "Logical_Switch", str(network.id))
     compile_endpoint(output, endpoint, chassis=host.system_id, switch=switch, groups=groups)
 

@@ -23,7 +23,13 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
     """
     start, end = _pair(intent, source, destination)
     kind = None if protocol == "icmp" else Protocol(protocol)
-    view = View(intent.cluster.cluster, intent.networks, list(intent.policies.values()))
+    view = View(
+        intent.cluster.cluster,
+        intent.networks,
+        list(intent.policies.values()),
+        intent.endpoints.values(),
+        intent.hosts.values(),
+    )
     version = max(_version(source), _version(destination))
     found = verdict(view, start, end, kind, port, version=version)
     return wire.Explanation(

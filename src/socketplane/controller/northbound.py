@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from socketplane.compile import OWNER, TABLES, Desired, Edge, RowKey
-from socketplane.compile.rows import EDGE_COLUMNS, OUR_KEYS, identity
+from socketplane.compile import TABLES, Desired, Edge, RowKey
+from socketplane.compile.rows import EDGE_COLUMNS, OUR_KEYS, identity, owner_of
 from socketplane.controller.fence import Fence
 from socketplane.ovsdb import (
     Client,
@@ -93,7 +93,7 @@ class Northbound:
     def other_owners(self) -> set[str]:
         """Return the ids of other clusters that rows are marked with. Ours holds the lock, so theirs are no more."""
         rows = (row for table in TABLES for row in self.replica[table].values())
-        return {row["external_ids"][OWNER] for row in rows if OWNER in row["external_ids"]} - {self._owner}
+        return {owner for row in rows if (owner := owner_of(row)) is not None} - {self._owner}
 
     async def write(self, operations: Sequence[Operation]) -> None:
         """Commit operations as one transaction, unless a later controller has taken over."""
@@ -146,7 +146,7 @@ class Northbound:
         """Tell whether a change made one of our rows or edges differ from what is desired."""
         row, new = self._desired.rows.get(RowKey(change.table, change.uuid)), change.new
         if row is None:
-            return new is not None and new["external_ids"].get(OWNER) == self._owner
+            return new is not None and owner_of(new) == self._owner
         if new is None or any(new[column] != value and not _kept(column, value, new) for column, value in row.items()):
             return True
         return any(
@@ -160,7 +160,7 @@ class Northbound:
         if RowKey(table, uuid) in self._desired.rows:
             return True
         row = self.replica[table].get(uuid)
-        return row is not None and row["external_ids"].get(OWNER) == self._owner
+        return row is not None and owner_of(row) == self._owner
 
 
 def _toggled(change: RowChange, new: Mapping[str, Any], column: str) -> frozenset[UUID]:

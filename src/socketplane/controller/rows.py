@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from socketplane.controller import policyrows
 from socketplane.controller.policyrows import Revision, Row
+from socketplane.model.published import Published
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Token
@@ -169,6 +170,7 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
         "known": endpoint.known,
         "created": endpoint.created,
         "rate": endpoint.rate,
+        "published": frozenset(map(str, endpoint.published)),
     }
 
 
@@ -186,6 +188,7 @@ def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
         created=row["created"],
         rate=row["rate"],
         address6=None if row["address6"] is None else IPv6Address(row["address6"]),
+        published=tuple(sorted(map(Published.parse, row["published"]))),
     )
 
 

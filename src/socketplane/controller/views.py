@@ -13,6 +13,7 @@ from socketplane.controller.limits import LimitBook
 from socketplane.controller.policyrows import Document, Revision, kind_of
 from socketplane.controller.reports import Reports
 from socketplane.controller.subjects import Subjects
+from socketplane.model.published import Published
 from socketplane.model.spec import ClusterSpec, PolicySpec
 from socketplane.model.traffic import Limit, Limits
 from socketplane.model.types import Endpoint, Host, Lease, Network, Token
@@ -94,6 +95,7 @@ class Views:
             known=endpoint.known,
             rate=endpoint.rate,
             limits=limits_of(limits) if (limits := self._limits.of(endpoint.id)) else None,
+            published=[published_port(published) for published in endpoint.published],
             up=self._is_up(endpoint.id),
             created=endpoint.created,
         )
@@ -145,6 +147,16 @@ class Views:
     def token(self, token: Token) -> wire.Token:
         """Show a token, without its secret's hash."""
         return wire.Token(id=token.id, created=token.created, expires=token.expires, uses=token.uses)
+
+
+def published_port(published: Published) -> wire.PublishedPort:
+    """Show a published port."""
+    return wire.PublishedPort(
+        protocol=published.protocol.value,
+        address=published.address,
+        host_port=published.host_port,
+        port=published.port,
+    )
 
 
 def limits_of(limits: Limits) -> wire.Limits:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from uuid import UUID
 
+from socketplane.model.published import Published
 from socketplane.model.spec import Labels
 
 NO_LABELS: Labels = MappingProxyType({})
@@ -150,6 +151,8 @@ class Endpoint:
     """Bits a second that it asks for itself, in both directions."""
     address6: IPv6Address | None = None
     """None: it has IPv4 only."""
+    published: tuple[Published, ...] = ()
+    """Its ports that its host answers at."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:

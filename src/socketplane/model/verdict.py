@@ -1,7 +1,7 @@
 """What policy means, said a second time and independently of what is compiled: for `explain`, and to test against OVN.
 
-Order, as a packet meets it: unknown ends, the source's egress policies, the way between networks, the destination's
-ingress policies, the defaults. Answers are not judged: conntrack lets them pass where the first packet passed.
+Order, as a packet meets it: published ports, unknown ends, the source's egress policies, the way between networks, the
+destination's ingress policies, the defaults. Answers are not judged: conntrack lets them pass where the first one passed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from socketplane.errors import InvalidInput
+from socketplane.model.behind import behind, let_in
 from socketplane.model.judge import Packet, Verdict, judge, name_of
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.selection import Party, View, address_of, cuts_off
@@ -26,19 +27,28 @@ def verdict(
 ) -> Verdict:
     """Judge a packet from source to destination. Without a protocol it is one that has no ports, such as a ping.
 
+    What is sent to a published port of a host (that the view has) is judged as what is sent to the container behind it.
     `version` of IP, where no end is an address that says it.
     """
+    steps: list[str] = []
+    found = behind(view, destination, protocol, port) if version == 4 else None
+    if found is not None:
+        destination, published = found
+        steps.append(f"host {destination.host} publishes {published}: {name_of(destination, view.networks)} answers")
+        port = published.port
+        if isinstance(source, Host) and source.name != destination.host:
+            source = IPv4Address(source.address)  # it comes over the underlay, as anybody outside
     if not isinstance(source, Endpoint) and not isinstance(destination, Endpoint):
         raise InvalidInput("neither end is a container", remedy="name a container on one side")
     for end in (source, destination):
         version = end.version if isinstance(end, IPv4Address | IPv6Address) else version
-    packet = Packet(view, source, destination, protocol, port, version)
+    packet = Packet(view, source, destination, protocol, port, version, steps)
     if isinstance(source, Endpoint) and isinstance(destination, Endpoint) and source.id == destination.id:
         return packet.decide(True, DEFAULT, "a container always reaches itself: the packet never leaves it")
     for check in (_addresses, _unknown, _egress, _way, _ingress):
-        found = check(packet)
-        if found is not None:
-            return found
+        decided = check(packet)
+        if decided is not None:
+            return decided
     raise AssertionError("the destination's side always decides")
 
 
@@ -96,9 +106,19 @@ def _way(packet: Packet) -> Verdict | None:
     if isinstance(packet.destination, IPv4Address | IPv6Address):
         return _to_address(packet, packet.destination)
     if isinstance(packet.source, IPv4Address | IPv6Address):
-        reason = "hosts let nothing in from outside that no container asked for"
-        return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+        return _from_outside(packet, packet.source)
     packet.steps.append("the router joins the two ends")
+    return None
+
+
+def _from_outside(packet: Packet, source: Address) -> Verdict | None:
+    """Judge the way from an address that is no container's: the destination's host lets in what is published."""
+    destination, cluster = packet.destination, packet.view.cluster
+    published = isinstance(destination, Endpoint) and next(let_in(destination, packet.protocol, packet.port), None)
+    if not published or source.version != 4 or any(source in taken for taken in (cluster.pool, cluster.hosts)):
+        reason = "hosts let nothing in from outside but to published ports"
+        return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
+    packet.steps.append(f"its host publishes {published}")
     return None
 
 
@@ -128,6 +148,8 @@ def _ingress(packet: Packet) -> Verdict:
         return _default(packet, "hosts reach containers that no ingress policy selects")
     if isinstance(source, Endpoint) and source.network == destination.network:
         return _default(packet, "free inside a network: no ingress policy selects the destination")
+    if isinstance(source, IPv4Address):
+        return _default(packet, "published ports are open to all outside: no ingress policy selects the destination")
     reason = "networks are isolated unless an ingress policy of the target allows it"
     return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
 

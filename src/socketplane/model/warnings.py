@@ -18,6 +18,7 @@ from socketplane.model.selection import View, labels_of, rules_of, subject_of
 from socketplane.model.shadows import Found, changes_nothing, covered, pointless
 from socketplane.model.spec import Block, ClusterSpec, Direction, Labels, Members, Policy, PolicySpec, Selector
 from socketplane.model.types import network_labels
+from socketplane.model.unreachable import unreachable
 
 MANY = 200
 """Names among which a near one is looked for at most."""
@@ -71,6 +72,7 @@ class _Reader:
         """Return what there is to say of a policy."""
         twins = list(covered(policy))
         found = [*_left_out(policy), *self._absent(policy), *twins]
+        found += unreachable(self._view, policy)
         if self._cells.subjects(policy):
             told = {rule for rule, _, _ in twins}
             found += [one for one in pointless(self._reach, policy) if one[0] not in told]

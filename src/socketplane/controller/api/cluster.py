@@ -38,6 +38,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
         networks=sum(1 for network in intent.networks.values() if network.name),
         endpoints=len(intent.endpoints),
         policies=len(intent.policies) + len(intent.traffic),
+        published=sum(len(endpoint.published) for endpoint in intent.endpoints.values()),
         alarms=_alarms(active, hosts),
     )
 

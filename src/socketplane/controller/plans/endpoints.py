@@ -9,6 +9,8 @@ from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
+from socketplane.model.published import Published
+from socketplane.model.spec import Protocol
 from socketplane.model.types import MAC_PREFIX, Address, Endpoint, Host, LeaseKind, Network, mac_of
 
 NO_MAC = "00:00:00:00:00:00"
@@ -39,10 +41,31 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
         created=there.created if there else draft.now,
         rate=body.rate,
         address6=body.address6,
+        published=published_of(body),
     )
     if endpoint != there:
+        _take_over(draft, endpoint)
         draft.put(endpoint)
     return endpoint
+
+
+def published_of(body: wire.EndpointPut) -> tuple[Published, ...]:
+    """Return the ports that an endpoint's host answers at."""
+    ports = (Published(Protocol(each.protocol), each.address, each.host_port, each.port) for each in body.published)
+    return tuple(sorted(set(ports)))
+
+
+def _take_over(draft: Draft, endpoint: Endpoint) -> None:
+    """Take a new endpoint's ports from those that had them on its host: the host binds them, so it knows."""
+    claims = {published.claim for published in endpoint.published}
+    if not claims:
+        return
+    intent = draft.intent
+    others = [intent.endpoints[key] for key in intent.endpoints_of_host.get(endpoint.host, ()) if key != endpoint.id]
+    for other in others:
+        kept = tuple(published for published in other.published if published.claim not in claims)
+        if kept != other.published:
+            draft.put(replace(other, published=kept))
 
 
 def remove(draft: Draft, key: str, host: Host, *, release: bool) -> None:

@@ -1,0 +1,56 @@
+"""Published ports: who outside gets in, and containers on their way to a host's address.
+
+The hosts rewrite the destination of what comes from outside (see the agent's ruleset): here it has the container's own.
+Containers never leave OVN for it: a load balancer on their switch does the same, and policy knows both ends.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from socketplane.compile import acl, names
+from socketplane.compile.match import subject, within
+from socketplane.compile.prefixes import all_but
+from socketplane.compile.rows import Output, Value, identity
+from socketplane.model.behind import addresses
+from socketplane.model.spec import Direction, Protocol
+from socketplane.model.types import Cluster, Endpoint, Host
+
+_KEY = "published"
+
+
+def compile_published(output: Output, cluster: Cluster) -> None:
+    """Add what exists once: the group of those whom the outside reaches where no policy says otherwise."""
+    name = names.PUBLISHED_GROUP
+    group = output.row("Port_Group", name, {"name": name})
+    outside = within(Direction.INGRESS, all_but([cluster.pool, cluster.hosts]))
+    match = f"{subject(Direction.INGRESS, name)} && {outside}"
+    acl.add(output, group, "base/published", acl.allow(Direction.INGRESS, acl.BASE_ALLOW, match, name="base"))
+    # A container that comes to itself so has an address meanwhile that nobody has: answers to it are taken for its own.
+    itself = f"{subject(Direction.INGRESS, name)} && ip4.src == {names.nobody(cluster)}"
+    acl.add(output, group, "published/itself", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
+    output.row("Load_Balancer_Group", _KEY, {"name": names.balancers(output.cluster)})
+
+
+def publish_on(output: Output, switch: UUID) -> None:
+    """Have containers of a switch reach what is published."""
+    balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)
+    output.edge("Logical_Switch", switch, "load_balancer_group", balancers)
+
+
+def compile_balancers(output: Output, cluster: Cluster, endpoint: Endpoint, host: Host) -> None:
+    """Add the load balancers that lead to an endpoint: one for each protocol, for the server has it so."""
+    balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)
+    for protocol in Protocol:
+        vips = {
+            f"{address}:{published.host_port}": f"{endpoint.address}:{published.port}"
+            for published in endpoint.published
+            if published.protocol is protocol
+            for address in addresses(host, published)
+        }
+        if vips:
+            name = names.balancer(endpoint, protocol)
+            options = {"hairpin_snat_ip": str(names.nobody(cluster))}
+            columns: dict[str, Value] = {"name": name, "protocol": str(protocol), "vips": vips, "options": options}
+            row = output.row("Load_Balancer", name, columns, {"name": endpoint.name})
+            output.edge("Load_Balancer_Group", balancers, "load_balancer", row)

@@ -1,0 +1,43 @@
+"""Who answers at a published port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from socketplane.model.published import ANY, Published
+from socketplane.model.selection import Party, View
+from socketplane.model.spec import Protocol
+from socketplane.model.types import Endpoint, Host
+
+
+def addresses(host: Host, published: Published) -> tuple[IPv4Address, ...]:
+    """Return the addresses at which containers of all hosts reach a published port; none if it is for its host alone."""
+    if published.local:
+        return ()
+    return (IPv4Address(host.address), host.gateway) if published.address == ANY else (published.address,)
+
+
+def behind(
+    view: View, destination: Party, protocol: Protocol | None, port: int | None
+) -> tuple[Endpoint, Published] | None:
+    """Return the container that answers at a port of a host (or of one of its addresses); None where none does."""
+    if isinstance(destination, Endpoint) or protocol is None:
+        return None
+    hosts = {host.name: host for host in view.hosts}
+    for endpoint in view.endpoints:
+        for published in endpoint.published:
+            if (published.protocol, published.host_port) != (protocol, port) or endpoint.host not in hosts:
+                continue
+            host = hosts[endpoint.host]
+            at = host.gateway if isinstance(destination, Host) and destination.name == host.name else destination
+            if at in addresses(host, published):
+                return endpoint, published
+    return None
+
+
+def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> Iterator[Published]:
+    """Yield by which of a container's published ports a packet from outside comes to this port of it."""
+    for published in endpoint.published:
+        if (published.protocol, published.port) == (protocol, port) and not published.local:
+            yield published

@@ -1,0 +1,48 @@
+"""Published ports: what of a container is reached at its host's addresses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Self
+
+from socketplane.model.spec import Protocol
+
+ANY = IPv4Address("0.0.0.0")  # noqa: S104 - a name for it, nobody listens here
+_FORM = re.compile(r"([0-9.]+):(\d{1,5})->(\d{1,5})/(tcp|udp|sctp)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Published:
+    """A port of a container, and where its host answers for it."""
+
+    protocol: Protocol
+    address: IPv4Address
+    """One of the host's addresses, or ANY: at all of them."""
+    host_port: int
+    port: int
+    """The container's."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only the host itself reaches it."""
+        return self.address.is_loopback
+
+    @property
+    def claim(self) -> tuple[Protocol, IPv4Address, int]:
+        """What no two containers of a host can have."""
+        return self.protocol, self.address, self.host_port
+
+    def __str__(self) -> str:
+        """Return it as `docker ps` writes it: 0.0.0.0:8080->80/tcp."""
+        return f"{self.address}:{self.host_port}->{self.port}/{self.protocol}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what `str` made a text of. ValueError: it did not."""
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text!r} is no published port")
+        address, host_port, port, protocol = found.groups()
+        return cls(Protocol(protocol), IPv4Address(address), int(host_port), int(port))

@@ -1,0 +1,149 @@
+"""Published ports: real sockets of this machine's loopback, and what agent and controller make of them."""
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from support.engine import EngineError
+
+HERE = "127.0.0.1"
+
+
+def binding(host_port=0, port=80, proto=6, host_ip=HERE, end=0):
+    return {
+        "Proto": proto,
+        "IP": "",
+        "Port": port,
+        "HostIP": host_ip,
+        "HostPort": host_port,
+        "HostPortEnd": end or host_port,
+    }
+
+
+def taken(port, kind=socket.SOCK_STREAM):
+    """Tell whether somebody else could have a port of this machine."""
+    with closing(socket.socket(socket.AF_INET, kind)) as handle:
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+        try:
+            handle.bind((HERE, port))
+        except OSError:
+            return True
+        return False
+
+
+@pytest.fixture
+def free():
+    """A port that is free, but for the moment's chance."""
+    with closing(socket.socket()) as handle:
+        handle.bind((HERE, 0))
+        return handle.getsockname()[1]
+
+
+@pytest.fixture
+async def web(world, h1, until):
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: "web" in h1.engine.names())
+    return h1.engine
+
+
+async def published(world, name):
+    ports = (await world.endpoints())[name]["published"]
+    return sorted((port["protocol"], port["address"], port["host_port"], port["port"]) for port in ports)
+
+
+async def test_ports_are_reserved_led_told_and_gone_with_the_container(world, h1, web, free):
+    box = await web.run("a", "web", portmap=[binding(free), binding(free, 53, 17), binding(0, 81)])
+    told = {(protocol, port): (address, at) for protocol, address, at, port in await published(world, "a")}
+    assert told.keys() == {("tcp", 80), ("tcp", 81), ("udp", 53)}
+    assert told["tcp", 80] == told["udp", 53] == (HERE, free)
+    assert taken(told["tcp", 81][1])
+    address = (await world.endpoints())["a"]["address"]
+    assert h1.forwards[f"{HERE}:{free}->80/tcp"] == address
+    assert len(h1.forwards) == 3
+    assert taken(free)
+    assert taken(free, socket.SOCK_DGRAM)
+    await web.stop(box)
+    assert h1.forwards == {}
+    assert not taken(free)
+    assert not taken(free, socket.SOCK_DGRAM)
+
+
+async def test_a_port_in_use_stops_the_container_and_leaves_nothing(world, h1, web, free, until):
+    with closing(socket.create_server((HERE, free))):
+        with pytest.raises(EngineError, match=rf"--publish: port {free}/tcp of {HERE} is in use on this host; choose"):
+            await web.run("a", "web", portmap=[binding(free + 1, 81), binding(free)])
+        assert not taken(free + 1), "all or none"
+        assert h1.forwards == {}
+        await until(lambda: not h1.ports.attached)
+        await web.run("b", "web", portmap=[binding(free, end=free + 9)])
+    ((_, _, chosen, _),) = await published(world, "b")
+    assert free < chosen <= free + 9
+    with pytest.raises(EngineError, match="is in use on this host"):
+        await web.run("c", "web", portmap=[binding(chosen)])
+    with pytest.raises(EngineError, match=r"203\.0\.113\.7 is no address of this host"):
+        await web.run("d", "web", portmap=[binding(host_ip="203.0.113.7")])
+    with pytest.raises(EngineError, match="IPv6 is not supported yet"):
+        await web.run("e", "web", portmap=[binding(host_ip="::1")])
+
+
+@pytest.mark.parametrize("crash", [False, True])
+async def test_an_agents_restart_keeps_them(world, h1, web, free, until, crash):
+    await web.run("a", "web", portmap=[binding(free), binding(0, 81)])
+    before, forwards = await published(world, "a"), h1.forwards
+    await h1.stop(crash=crash)
+    assert not taken(free), "the kernel frees what a dead process held"
+    h1.forwards = {}
+    await h1.start()
+    await until(lambda: h1.forwards == forwards)
+    assert taken(free)
+    assert await published(world, "a") == before
+
+
+async def test_a_port_that_somebody_took_meanwhile_is_an_alarm_until_it_is_free(world, h1, web, free, until):
+    await web.run("a", "web", portmap=[binding(free)])
+    await h1.stop()
+    with closing(socket.create_server((HERE, free))):
+        await h1.start()
+        await until(lambda: any(f"{HERE}:{free}->80/tcp" in alarm for alarm in h1.agent.publisher.alarms))
+        assert h1.forwards == {}, "what that process serves stays its own"
+    await until(lambda: h1.forwards and not h1.agent.publisher.alarms)
+
+
+async def test_a_container_that_died_unheard_gives_its_port_to_the_next(world, h1, web, free):
+    box = await web.run("a", "web", portmap=[binding(free)])
+    box.running = False  # dockerd crashed, and tells nothing
+    box.places.clear()
+    await web.run("b", "web", portmap=[binding(free)])
+    endpoints = await world.endpoints()
+    assert h1.forwards == {f"{HERE}:{free}->80/tcp": endpoints["b"]["address"]}
+    assert endpoints["a"]["published"] == [], "the controller hears of one holder only"
+
+
+async def test_what_cannot_be_led_is_not_published(world, h1, web, free):
+    h1.unforwardable = "nft is not installed"
+    with pytest.raises(EngineError, match="nft is not installed"):
+        await web.run("a", "web", portmap=[binding(free)])
+    assert not taken(free)
+    h1.unforwardable = ""
+    await web.run("b", "web", portmap=[binding(free)])
+
+
+async def test_without_a_controller_nothing_is_published(world, h1, web, free):
+    await world.stop()
+    with pytest.raises(EngineError):
+        await web.run("a", "web", portmap=[binding(free)])
+    assert not taken(free)
+    assert h1.forwards == {}
+
+
+async def test_what_the_controller_forgot_is_told_again(world, h1, web, free, until):
+    await web.run("a", "web", portmap=[binding(free)])
+    record = (await world.endpoints())["a"]
+    keys = ("network", "address", "mac", "container", "name", "labels")
+    await h1.agent.link.call("PUT", f"/v1/endpoints/{record['id']}", {key: record[key] for key in keys})
+
+    async def back():
+        return await published(world, "a") == [("tcp", HERE, free, 80)]
+
+    await until(back)

@@ -1,0 +1,193 @@
+"""Published ports: what they mean, what they become, and what Docker may ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from socketplane.agent.portmap import Wish, wishes
+from socketplane.compile import names
+from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
+from socketplane.model.published import ANY, Published
+from socketplane.model.selection import Party, View
+from socketplane.model.spec import Policy, Protocol
+from socketplane.model.verdict import Verdict, verdict
+from socketplane.model.warnings import warnings
+from support.compiled import change, compiled, groups_of, rows
+from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
+from support.policies import accept, audited, block, deny, guard, on
+
+WEB, DATA = network(0), network(1)
+H1, H2 = host(1), host(2)
+OPEN = Published(Protocol.TCP, ANY, 8080, 80)
+ONE = Published(Protocol.UDP, IPv4Address("203.0.113.5"), 53, 5353)
+LOCAL = Published(Protocol.TCP, IPv4Address("127.0.0.1"), 9000, 9000)
+SHOP = replace(endpoint(1, WEB, H1, {"app": "shop"}), published=(OPEN, LOCAL, ONE))
+NEAR, FAR = endpoint(2, WEB, H2, {"app": "near"}), endpoint(3, DATA, H2, {"app": "far"})
+OUTSIDE = IPv4Address("198.51.100.7")
+UNDERLAY = IPv4Address(H1.address)
+
+
+def view(*policies: Policy) -> View:
+    return View(CLUSTER, {net.id: net for net in (WEB, DATA)}, policies, [SHOP, NEAR, FAR], [H1, H2])
+
+
+def judge(source: Party, destination: Party, port: int, *policies: Policy, protocol: Protocol = Protocol.TCP) -> Verdict:
+    return verdict(view(*policies), source, destination, protocol, port)
+
+
+@pytest.mark.parametrize("published", [OPEN, ONE, LOCAL])
+def test_a_published_port_is_its_text(published: Published) -> None:
+    assert Published.parse(str(published)) == published
+    assert str(OPEN) == "0.0.0.0:8080->80/tcp"
+
+
+@pytest.mark.parametrize("text", ["", "8080", "0.0.0.0:8080->80/icmp", "::1:8080->80/tcp", "0.0.0.0:8080->80/tcp "])
+def test_other_texts_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"published port|Expected|Octet"):
+        Published.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "port", "allowed", "words"),
+    [
+        (OUTSIDE, SHOP, 80, True, "published ports are open to all outside"),
+        (OUTSIDE, UNDERLAY, 8080, True, "published ports are open to all outside"),
+        (OUTSIDE, SHOP, 8080, False, "nothing in from outside"),
+        (OUTSIDE, SHOP, 9000, False, "nothing in from outside"),
+        (OUTSIDE, NEAR, 80, False, "nothing in from outside"),
+        (CLUSTER.hosts[99], SHOP, 80, False, "nothing in from outside"),
+        (NEAR, UNDERLAY, 8080, True, "free inside a network"),
+        (NEAR, H1, 8080, True, "free inside a network"),
+        (FAR, UNDERLAY, 8080, False, "networks are isolated"),
+        (SHOP, UNDERLAY, 8080, True, "reaches itself"),
+        (FAR, UNDERLAY, 80, True, "leaves through the container's own host"),
+        (NEAR, IPv4Address(H2.address), 8080, True, "leaves through the container's own host"),
+        (H1, UNDERLAY, 8080, True, "its own containers"),
+        (H2, UNDERLAY, 8080, True, "published ports are open to all outside"),
+    ],
+)
+def test_who_reaches_a_published_port(source: Party, destination: Party, port: int, allowed: bool, words: str) -> None:
+    found = judge(source, destination, port)
+    assert found.allow == allowed
+    assert words in found.reason
+
+
+def test_an_address_of_its_own_is_reached_at_that_one_only() -> None:
+    address = IPv4Address("203.0.113.5")
+    assert "free inside" in judge(NEAR, address, 53, protocol=Protocol.UDP).reason
+    assert "leaves through" in judge(NEAR, UNDERLAY, 53, protocol=Protocol.UDP).reason
+    assert judge(OUTSIDE, SHOP, 5353, protocol=Protocol.UDP).allow
+    assert not judge(OUTSIDE, SHOP, 5353).allow
+
+
+def test_a_published_port_opens_nothing_that_policy_denies() -> None:
+    closed = policy("closed", 1, selector(app="shop"), ingress=())
+    office = policy("office", 2, selector(app="shop"), ingress=(replace(allow(), peers=(block("198.51.100.0/24"),)),))
+    for source in (OUTSIDE, NEAR, H2):
+        assert judge(source, UNDERLAY, 8080, closed).rule == "d1.ingress"
+    assert judge(OUTSIDE, UNDERLAY, 8080, closed, office).rule == "r2.0"
+    assert not judge(IPv4Address("203.0.113.9"), UNDERLAY, 8080, office).allow
+    assert not judge(OUTSIDE, SHOP, 9000, office).allow, "an ipBlock publishes nothing"
+    assert judge(H1, UNDERLAY, 8080, closed).allow
+    assert not judge(OUTSIDE, SHOP, 80, guard("g", 3, on(app="shop"), ingress=(deny(block("0.0.0.0/0")),))).allow
+
+
+def test_egress_is_judged_by_the_container_and_not_by_the_hosts_address() -> None:
+    to_shop = policy("out", 1, selector(app="near"), egress=(allow(selector(app="shop"), ports=tcp(80)),))
+    to_hosts = policy("out", 1, selector(app="near"), egress=(replace(allow(), peers=(block("192.0.2.0/24"),)),))
+    assert judge(NEAR, UNDERLAY, 8080, to_shop).rule == "r1.0"
+    assert judge(NEAR, UNDERLAY, 8080, to_hosts).rule == "d1.egress"
+
+
+def test_audit_lets_outside_in_and_notes_it() -> None:
+    found = judge(OUTSIDE, SHOP, 80, audited(policy("a", 1, selector(app="shop"), ingress=())))
+    assert (found.allow, found.would_deny) == (True, "a1.ingress")
+
+
+def test_a_load_balancer_leads_containers_and_goes_with_its_endpoint() -> None:
+    compiler = compiled(H1, H2, WEB, DATA, SHOP, NEAR)
+    found = rows(compiler, "Load_Balancer")
+    tcp_name, udp_name = names.balancer(SHOP, "tcp"), names.balancer(SHOP, "udp")
+    assert {name: row["vips"] for name, row in found.items()} == {
+        tcp_name: {"192.0.2.1:8080": f"{SHOP.address}:80", f"{H1.gateway}:8080": f"{SHOP.address}:80"},
+        udp_name: {"203.0.113.5:53": f"{SHOP.address}:5353"},
+    }
+    assert found[tcp_name]["options"] == {"hairpin_snat_ip": "169.254.207.254"}, "what is sent there is taken for an answer"
+    assert "sp_published" in groups_of(compiler, SHOP)
+    assert "sp_published" not in groups_of(compiler, NEAR)
+    one = change(compiler, replace(NEAR, published=(replace(OPEN, host_port=1),)))
+    assert sorted(key.table for key in one.rows) == ["Load_Balancer"], "one change costs its own size"
+    change(compiler, replace(H1, address="192.0.2.9"))
+    assert set(rows(compiler, "Load_Balancer")[tcp_name]["vips"]) == {"192.0.2.9:8080", f"{H1.gateway}:8080"}
+    change(compiler, SHOP, gone=True)
+    assert set(rows(compiler, "Load_Balancer")) == {names.balancer(NEAR, "tcp")}
+
+
+def test_what_is_for_the_host_alone_has_no_rows() -> None:
+    here = replace(SHOP, published=(LOCAL,))
+    compiler = compiled(H1, WEB, here)
+    assert rows(compiler, "Load_Balancer") == {}
+    assert "sp_published" not in groups_of(compiler, here)
+
+
+def test_internal_networks_have_no_balancers() -> None:
+    compiler = compiled(H1, network(0, internal=True), SHOP)
+    assert rows(compiler, "Load_Balancer") == {}
+    assert not [edge for edge in compiler.desired.edges if edge.column == "load_balancer_group"]
+
+
+def test_plans_warn_of_published_ports_that_nobody_reaches() -> None:
+    def said(*policies: Policy) -> list[str]:
+        return [one.message for one in warnings(view(), policies) if "published" in one.message]
+
+    peer = policy("p", 1, selector(app="shop"), ingress=(allow(selector(app="near")),))
+    message = "nobody outside reaches what is published: 0.0.0.0:8080->80/tcp of c1, 203.0.113.5:53->5353/udp of c1"
+    assert said(peer) == [message]
+    assert said(peer, policy("q", 2, selector(app="shop"), ingress=(replace(allow(), peers=(block("1.2.3.4/32"),)),))) == []
+    assert said(policy("p", 1, selector(app="near"), ingress=())) == []
+    assert said(audited(peer)) == []
+    lan = guard("lan", 3, on(), ingress=(accept(block("10.0.0.0/8")), deny(block("0.0.0.0/0"))))
+    assert said(lan) == []
+    assert said(guard("all", 3, on(), ingress=(deny(block("0.0.0.0/0")),))) == [message]
+
+
+BINDING = {"Proto": 6, "IP": "", "Port": 80, "HostIP": "", "HostPort": 8080, "HostPortEnd": 8080}
+
+
+@pytest.mark.parametrize(
+    ("change", "wish"),
+    [
+        ({}, Wish(Protocol.TCP, 80, ANY, 8080, 8080)),
+        ({"HostPort": 0, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, ANY, 0, 0)),
+        ({"HostPortEnd": 8090, "Proto": 17}, Wish(Protocol.UDP, 80, ANY, 8080, 8090)),
+        ({"HostIP": "127.0.0.1", "Proto": 132}, Wish(Protocol.SCTP, 80, IPv4Address("127.0.0.1"), 8080, 8080)),
+        ({"HostIP": None, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, ANY, 8080, 8080)),
+    ],
+)
+def test_what_docker_asks_for(change: dict[str, Any], wish: Wish) -> None:
+    assert wishes({"com.docker.network.portmap": [BINDING | change]}) == (wish,)
+
+
+@pytest.mark.parametrize(
+    ("bindings", "error"),
+    [
+        ([BINDING | {"HostIP": "::1"}], Unsupported),
+        ([BINDING | {"Proto": 1}], Unsupported),
+        ([BINDING | {"HostIP": "here"}], InvalidInput),
+        ([BINDING | {"HostPort": 70_000}], InvalidInput),
+        ([BINDING | {"Port": 0}], InvalidInput),
+        ({"Port": 80}, InvalidInput),
+    ],
+)
+def test_what_is_refused_by_name(bindings: object, error: type[SocketPlaneError]) -> None:
+    with pytest.raises(error) as caught:
+        wishes({"com.docker.network.portmap": bindings})
+    assert caught.value.field == "--publish"
+
+
+def test_nothing_asked_is_nothing() -> None:
+    assert wishes({}) == wishes({"com.docker.network.portmap": None}) == wishes({"com.docker.network.portmap": []}) == ()
