@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
 REST_PORT = 6675
 """TCP port of the controller's REST API (TLS)."""
 SOUTHBOUND_PORT = 6642
 """TCP port of OVN's southbound database for ovn-controller (TLS)."""
+
+RESOLVER_PORT = 6676
+"""Port of a host's resolver on the address of its `sp0`; containers ask at port 53, from where they are led to it."""
+RESOLVER_ADDRESS = IPv4Address("169.254.53.53")
+"""The resolver of a container's own host, whichever that is: for `--dns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,16 @@ class Paths:
     def agent_socket(self) -> Path:
         """The agent's socket, where the front passes dockerd's calls on; mode 0600."""
         return self.run / "agent.sock"
+
+    @property
+    def names(self) -> Path:
+        """The journal of names: the agent writes it, the resolver reads it."""
+        return self.state / "names.journal"
+
+    @property
+    def resolver_socket(self) -> Path:
+        """Where the resolver tells how it is; mode 0600."""
+        return self.run / "resolver.sock"
 
     @property
     def docker_socket(self) -> Path:

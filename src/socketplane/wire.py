@@ -129,6 +129,26 @@ class HostReport(Wire):
     """Networks that can't exist on this host, and why."""
     alarms: list[str] = []
     """Things that are wrong and need a person."""
+    resolvers: Annotated[list[IPv4Address], Field(max_length=32)] = []
+    """Addresses from which containers are led to this host's resolver, at port 53."""
+    resolver: Resolver | None = None
+    """None while it does not run."""
+
+    def says_new(self, before: HostReport) -> bool:
+        """Return whether it says more than how much the resolver had to do."""
+        return self.model_copy(update={"resolver": None}) != before.model_copy(update={"resolver": None})
+
+
+class Resolver(Wire):
+    """How a host's resolver is."""
+
+    names: int = 0
+    """Entries that it knows: places of containers on networks."""
+    servers: list[IPv4Address] = []
+    """Whom it asks for all other names."""
+    queries: dict[str, int] = {}
+    """Since it started, by what became of them: answered, forwarded, unanswered, refused, malformed, ignored, failed."""
+    problem: str = ""
 
 
 class Host(Wire):
@@ -144,6 +164,8 @@ class Host(Wire):
     seen: float | None = None
     """When its agent was heard last, seconds since the epoch."""
     report: HostReport | None = None
+    silent: bool = False
+    """Whether its agent was not heard for so long that the host is probably gone: its names are not given out."""
 
 
 class HostPut(Wire):
@@ -259,6 +281,9 @@ class PublishedPort(Wire):
     """The container's."""
 
 
+Alias = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+
+
 class EndpointPut(Wire):
     """A container's whole place on a network; sent again it replaces what stood."""
 
@@ -274,6 +299,8 @@ class EndpointPut(Wire):
     """Bits a second that it asks for itself, in both directions."""
     published: Annotated[list[PublishedPort], Field(max_length=4096)] = []
     """The ports that its host answers at."""
+    aliases: Annotated[list[Alias], Field(max_length=100)] = []
+    """By what else it is found on this network. Docker tells them only once the container runs."""
 
 
 class Endpoint(Wire):
@@ -291,6 +318,7 @@ class Endpoint(Wire):
     labels: Labels = {}
     known: bool = True
     rate: int | None = None
+    aliases: list[str] = []
     limits: Limits | None = None
     """What TrafficPolicies and its own `rate` come to; None where it is not limited."""
     published: list[PublishedPort] = []
@@ -720,14 +748,34 @@ class Status(Wire):
     alarms: list[str] = []
 
 
+class Named(Wire):
+    """By which names an endpoint is found, lower case, its container's own first."""
+
+    id: str
+    address: IPv4Address
+    address6: IPv6Address | None = None
+    container: str
+    host: str
+    names: list[str]
+
+
+class NetworkNames(Wire):
+    """Names on a network; `whole`: what is not in it is not there."""
+
+    whole: bool = False
+    put: list[Named] = []
+    gone: list[str] = []
+    """Endpoints' ids."""
+
+
 class Change(Wire):
     """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
 
-    `interrupt`, `probe` and limits are for one host alone.
+    `interrupt`, `probe`, limits and names are for single hosts.
     """
 
     type: Literal["snapshot", "put", "delete", "ping", "interrupt", "probe"]
-    kind: Literal["network", "host", "rules", "limits", ""] = ""
+    kind: Literal["network", "host", "rules", "limits", "names", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
@@ -739,5 +787,7 @@ class Change(Wire):
     probe: ProbeOrder | None = None
     limits: dict[EndpointId, Limits] | None = None
     """To a host, of its own endpoints: in a snapshot of all that have any, else of those whose limits changed."""
+    names: dict[UUID, NetworkNames] | None = None
+    """To a host, of the networks that it has endpoints on: in a snapshot of all of them, else of those that changed."""
     id: str = ""
     """Delete: the network's id or the host's name."""

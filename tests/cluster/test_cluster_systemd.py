@@ -68,7 +68,7 @@ async def test_up_down_up_and_purge(booted: Booted) -> None:
     up = ("socketplane", "up", "--name", "h3", "--address", "198.19.0.3", "--uplink", "eth1")
     first = await booted.out(*up)
     assert "done  ready" in first
-    ours = {f"socketplane-{name}" for name in ("intent.service", "controller.service", "agent.service", "plugin.service")}
+    ours = {f"socketplane-{name}.service" for name in ("intent", "controller", "agent", "plugin", "resolver")}
     wanted = ours | {"socketplane-plugin.socket", "docker.service", "ovn-controller.service", "ovs-vswitchd.service"}
     assert wanted <= await booted.units()
     await booted.out("socketplane", "network", "create", "web")

@@ -37,6 +37,7 @@ async def compare(ovn: Northd, cluster: Cluster, questions: list[Packet], seed: 
             check_names(cluster, packet, said, seen)
             kinds[decider(cluster, said)] += 1
             kinds["audit"] += bool(said.would_deny)
+            kinds["resolver"] += any("its host's resolver" in step for step in said.steps)
             kinds["Pass"] += any("passes it on" in step for step in said.steps)
     return kinds
 
@@ -93,7 +94,13 @@ async def test_ovn_does_what_the_verdict_says(tmp_path: Path, capsys: pytest.Cap
             print(f"\n{CLUSTERS * PACKETS} packets agree, tiers: {features.acl_tier}; {dict(kinds.most_common())}")
     deciders = ["NetworkPolicy", "Admin", "Baseline"]
     wanted = [f"{name} {way} {how}" for name in deciders for way in Direction for how in ("allow", "deny")]
-    wanted += [*(f"unknown {way} deny" for way in Direction), "isolation isolation deny", "default default allow", "audit"]
+    wanted += [
+        *(f"unknown {way} deny" for way in Direction),
+        "isolation isolation deny",
+        "default default allow",
+        "audit",
+        "resolver",
+    ]
     assert not [kind for kind in (*wanted, *(["Pass"] if features.acl_tier else [])) if not kinds[kind]]
 
 

@@ -56,6 +56,7 @@ class Box:
     error: str = ""
     portmap: list[dict[str, Any]] = field(default_factory=list)
     driver_opts: dict[str, str] = field(default_factory=dict)
+    aliases: list[str] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held_for_start: bool = False
@@ -540,10 +541,15 @@ class Engine:
             state = {"Running": box.running, "Status": "running" if box.running else "exited", "Error": box.error}
             policy = {"RestartPolicy": {"Name": box.restart}}
             networks = {
-                self.networks[net].name: {**self._place(self.networks[net], place), "DriverOpts": box.driver_opts or None}
+                self.networks[net].name: {
+                    **self._place(self.networks[net], place),
+                    "DriverOpts": box.driver_opts or None,
+                    "Aliases": [*box.aliases, box.id[:12]],
+                }
                 for net, place in box.places.items()
             }
-            told = {"Id": box.id, "Name": f"/{box.name}", "State": state, "HostConfig": policy}
+            config = {"Config": {"Labels": box.labels}}
+            told = {"Id": box.id, "Name": f"/{box.name}", "State": state, "HostConfig": policy, **config}
             return web.json_response({**told, "NetworkSettings": {"Networks": networks}})
 
     async def _start(self, request: web.Request) -> web.Response:

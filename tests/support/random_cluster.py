@@ -49,6 +49,9 @@ BLOCKS = (
 )
 
 
+RESOLVERS = (address_of(9), address_of(1000))
+
+
 def expressible(policies: Sequence[Policy]) -> list[Policy]:
     """Return policies as OVN without tiers can have them: no Pass, and no audit beside Baseline policies."""
     baseline = any(isinstance(policy.spec, ClusterSpec) and policy.spec.tier is Tier.BASELINE for policy in policies)
@@ -69,7 +72,8 @@ def _without_pass(policy: Policy) -> Policy:
 def generated(seed: int, *, tiers: bool) -> list[Intent]:
     """Return a cluster; the last network is internal."""
     draw = Draw(seed)
-    hosts: list[Host] = [host(1), host(2), host(3)]
+    # To the tracer every host is the container's own, so all have the same resolvers.
+    hosts: list[Host] = [replace(host(number), resolvers=RESOLVERS) for number in (1, 2, 3)]
     networks: list[Network] = [
         replace(network(n, internal=n == 2, ipv6=draw.chance(0.7)), labels=draw.labels("zone")) for n in range(3)
     ]
@@ -88,7 +92,7 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
     """Return packets between containers, from them to the outside, and from hosts (their own, or else others) to them."""
     draw = Draw(seed)
     gateways = [item.gateway for item in cluster.networks.values()]
-    others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1]
+    others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1, *RESOLVERS]
     found: list[Packet] = []
     while len(found) < count:
         if draw.chance(0.15):
@@ -101,7 +105,10 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
             destination = address_of(draw.between(1, 20)) if draw.chance(0.6) else draw.choice(others)
         elif draw.chance(0.1) and isinstance(destination, Endpoint):
             source = draw.choice([it for it in cluster.hosts if (it.name == destination.host) == own_hosts])
-        if source != destination:
+        if draw.chance(0.05):
+            source, destination = draw.choice(cluster.endpoints), draw.choice(RESOLVERS)
+            found.append(Packet(source, destination, draw.choice([*Protocol]), draw.choice((53, 53, 80))))
+        elif source != destination:
             version = _version(draw, source, destination)
             found.append(Packet(source, destination, draw.choice([None, *Protocol]), draw.choice(PORTS), version))
     return found

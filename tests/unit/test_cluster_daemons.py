@@ -25,6 +25,7 @@ ALL = [
     daemons.intent(PATHS),
     daemons.controller(PATHS),
     daemons.plugin(PATHS),
+    daemons.resolver(PATHS),
     daemons.agent(PATHS),
     daemons.docker(PATHS),
 ]
@@ -94,7 +95,7 @@ def test_dockers_requests_wait_in_a_socket_that_outlives_the_agent() -> None:
 def test_systemd_understands_our_units(tmp_path: Path) -> None:
     program = tmp_path / "bin"
     program.mkdir()
-    for name in ("socketplane-agent", "socketplane-controller", "socketplane-plugin"):
+    for name in ("socketplane-agent", "socketplane-controller", "socketplane-plugin", "socketplane-resolver"):
         (program / name).write_text("#!/bin/sh\n")
         (program / name).chmod(0o755)
     for file in UNITS.iterdir():

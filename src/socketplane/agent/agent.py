@@ -20,6 +20,9 @@ from socketplane.agent.identity import Identifier
 from socketplane.agent.inventory import Inventory
 from socketplane.agent.link import PATIENCE, Client, Link
 from socketplane.agent.locks import Locks
+from socketplane.agent.names.aliases import Aliases
+from socketplane.agent.names.feed import Feed
+from socketplane.agent.names.watch import Lead, Watch
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
@@ -61,6 +64,8 @@ class Surroundings:
     confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
     forwarder: publisher.Forwarder | None = None
     """For published ports."""
+    lead: Lead | None = None
+    """Has queries to these addresses answered by the resolver; without it, there is none."""
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
@@ -132,6 +137,11 @@ class Agent:
         self.cutter = self._make_cutter(around.switch)
         log = LogTail(around.paths.root / "var/log/ovn/ovn-controller.log", self.state.log)
         self.denials = Denials(self.state, self.link, log)
+        self.feed = Feed(self.state, self.link, around.paths.names)
+        self.aliases = Aliases(self.state, self.link, around.docker, self.locks)
+        self.names = Watch(
+            around.paths.root, around.paths.resolver_socket, docker=lambda: around.docker.version, lead=around.lead
+        )
         self.prober = Prober(self.state, self.link, around.docker)
         self.reporter = report.Reporter(
             self.link,
@@ -144,14 +154,18 @@ class Agent:
                 *self.reconciler.alarms,
                 *self.shaper.alarms,
                 *self.publisher.alarms,
+                *self.feed.alarms,
+                *self.names.alarms,
                 *around.alarms(),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
             ],
+            resolver=lambda: (self.names.status, sorted(self.names.led)),
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
         self.inventory.on_event(self.reconciler.on_event)
+        self.inventory.on_event(self.aliases.on_event)
         self.link.on_change(self.networks.wake)
 
     def _make_userspace(self, netlink: Netlink | None) -> Userspace | None:
@@ -188,6 +202,9 @@ class Agent:
                 "reconciler": self.reconciler.run,
                 "reviver": self.reconciler.revive,
                 "outbox": self.outbox.run,
+                "names": self.feed.run,
+                "aliases": self.aliases.run,
+                "resolver": self.names.run,
                 "report": self.reporter.run,
                 "denials": self.denials.run,
                 "prober": self.prober.run,

@@ -37,6 +37,7 @@ class Attached:
     """What its user asked for; the labels are in the container's."""
     published: tuple[Published, ...] = ()
     address6: IPv6Address | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -56,6 +57,7 @@ class Attached:
             labels=dict(self.container.labels),
             rate=self.asked.rate,
             published=told(self.published),
+            aliases=list(self.aliases),
         )
 
 
@@ -123,8 +125,8 @@ def _differs(entry: Attached, endpoints: Mapping[str, wire.Endpoint]) -> bool:
     if known is None:
         return True
     container = entry.container
-    seen = (known.known, known.address6, known.name, known.container, dict(known.labels), known.rate, known.published)
-    return seen != (
+    seen = (known.known, known.address6, known.name, known.container, dict(known.labels), known.rate)
+    return (*seen, known.published, sorted(known.aliases)) != (
         True,
         entry.address6,
         container.name,
@@ -132,6 +134,7 @@ def _differs(entry: Attached, endpoints: Mapping[str, wire.Endpoint]) -> bool:
         dict(container.labels),
         entry.asked.rate,
         told(sorted(entry.published)),
+        sorted(entry.aliases),
     )
 
 

@@ -280,6 +280,7 @@ def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
         known=identity.known,
         rate=record.rate,
         published=told(record.published),
+        aliases=list(record.aliases or ()),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 import structlog
 from pyroute2 import IPRoute
@@ -77,6 +77,11 @@ class Gateway:
         for target in before - {forward.target for forward in forwards}:
             if count := await asyncio.to_thread(forget, target):
                 _log.info("connections forgotten", target=str(target), count=count)
+
+    async def set_resolvers(self, addresses: Collection[IPv4Address]) -> None:
+        """Say at which addresses containers ask the resolver; they are led there when this returns."""
+        self._boundary = replace(self._boundary, resolvers=frozenset(addresses))
+        await self._apply()
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""

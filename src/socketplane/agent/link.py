@@ -24,6 +24,9 @@ _RETRY_EVERY = 0.25
 _log = structlog.get_logger()
 
 
+NamesListener = Callable[[Mapping[UUID, wire.NetworkNames], bool], None]
+
+
 class Client(Protocol):
     """What the link needs of `transport.client.ControllerClient`."""
 
@@ -97,6 +100,7 @@ class Link:
         self._interruption_listeners: list[Callable[[Sequence[wire.Interruption]], None]] = []
         self._limits_listeners: list[Callable[[Collection[str]], None]] = []
         self._snapshots = 0
+        self._names_listeners: list[NamesListener] = []
         self._probe_listeners: list[Callable[[wire.ProbeOrder], None]] = []
         self.host = host
         """This host's name in the cluster."""
@@ -130,6 +134,10 @@ class Link:
     def on_limits(self, listener: Callable[[Collection[str]], None]) -> None:
         """Have `listener` called with the endpoints whose limits changed; with none when all may have."""
         self._limits_listeners.append(listener)
+
+    def on_names(self, listener: NamesListener) -> None:
+        """Have `listener` called with names that changed, by network; and whether those are all networks."""
+        self._names_listeners.append(listener)
 
     def on_probe(self, listener: Callable[[wire.ProbeOrder], None]) -> None:
         """Have `listener` called with the connections that this host is told to try."""
@@ -232,7 +240,7 @@ class Link:
                     obey(change.probe)
                 continue
             self._apply(change)
-            if change.kind != "limits":
+            if change.kind not in ("limits", "names"):
                 for listener in self._listeners:
                     listener()
 
@@ -243,6 +251,9 @@ class Link:
                 listener()
         if change.limits is not None:
             self._take_limits(change.limits, whole=change.type == "snapshot")
+        if change.names is not None:
+            for take in self._names_listeners:
+                take(change.names, change.type == "snapshot")
         if change.type == "snapshot":
             self._snapshots += 1
             self.networks = {}

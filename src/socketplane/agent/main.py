@@ -104,6 +104,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             datapath,
             confine=gateway.set_internal,
             forwarder=gateway,
+            lead=gateway.set_resolvers,
             netlink=netlink,
             switch=switch,
             alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],

@@ -15,9 +15,10 @@ from socketplane import wire
 from socketplane.agent.asked import Asked, asked
 from socketplane.agent.compare import Ages, Attached, Findings, Seen, compare
 from socketplane.agent.docker import Docker
-from socketplane.agent.inventory import Event, Inventory, container_of
+from socketplane.agent.inventory import Container, Event, Inventory, container_of
 from socketplane.agent.link import Link
 from socketplane.agent.locks import Locks
+from socketplane.agent.names.aliases import aliases_of
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.publisher import Publisher
@@ -135,25 +136,35 @@ class Reconciler:
                 mac = str(place.get("MacAddress") or "").lower() or mac_of(address)
                 endpoint = str(place["EndpointID"])
                 container = container_of(entry)
-                wanted = await self._asked(endpoint, container.id)
-                if wanted is not None:
+                inspected = await self._inspected(endpoint, container)
+                if inspected is not None:
+                    wanted, aliases = inspected
                     container = replace(container, labels=wanted.over(container.labels))
                     published = known.published if (known := self._state.endpoints.get(endpoint)) else ()
                     address6 = IPv6Address(place["GlobalIPv6Address"]) if place.get("GlobalIPv6Address") else None
-                    found[endpoint] = Attached(endpoint, record.id, address, mac, container, wanted, published, address6)
+                    found[endpoint] = Attached(
+                        endpoint, record.id, address, mac, container, wanted, published, address6, aliases
+                    )
         return found
 
-    async def _asked(self, endpoint: str, container: str) -> Asked | None:
-        """Return what a container's user asked for; None where it is gone. Whoever is remembered isn't inspected."""
+    async def _inspected(self, endpoint: str, container: Container) -> tuple[Asked, tuple[str, ...]] | None:
+        """Return what a container's user asked for, and aliases; None where it is gone. It is inspected once."""
         record = self._state.endpoints.get(endpoint)
-        if record is not None:
-            return record.asked
+        if record is not None and record.aliases is not None:
+            return record.asked, record.aliases
         try:
-            places = (await self._docker.inspect(container))["NetworkSettings"]["Networks"].values()
+            places = (await self._docker.inspect(container.id))["NetworkSettings"]["Networks"].values()
         except NotFound:
             return None
-        options = next((place.get("DriverOpts") for place in places if place.get("EndpointID") == endpoint), None)
-        return asked(options or {})
+        place: dict[str, Any] = next((place for place in places if place.get("EndpointID") == endpoint), {})
+        aliases = aliases_of(place, container)
+        record = self._state.endpoints.get(endpoint)
+        if record is None:
+            return asked(place.get("DriverOpts") or {}), aliases
+        if place:  # else it is only joining
+            self._state.endpoints[endpoint] = replace(record, aliases=aliases)
+            self._state.changed()
+        return record.asked, aliases
 
     async def _look(self, docker: dict[str, Attached]) -> Seen:
         endpoints: dict[str, wire.Endpoint] | None = None
@@ -266,6 +277,7 @@ class Reconciler:
                 rate=entry.asked.rate,
                 labels=entry.asked.labels,
                 address6=entry.address6,
+                aliases=entry.aliases,
             )
             self._state.changed()
         self._state.mark_put(entry.endpoint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Literal, cast
 
@@ -33,6 +34,7 @@ class Reporter:
         docker: Callable[[], str],
         conflicts: Callable[[], Sequence[str]],
         alarms: Callable[[], Sequence[str]],
+        resolver: Callable[[], tuple[wire.Resolver | None, Sequence[IPv4Address]]] = lambda: (None, ()),
         interval: float = INTERVAL,
         look_every: float = _LOOK_EVERY,
     ) -> None:
@@ -44,12 +46,14 @@ class Reporter:
         self._docker = docker
         self._conflicts = conflicts
         self._alarms = alarms
+        self._resolver = resolver
         self._interval = interval
         self._look_every = look_every
 
     async def gather(self) -> wire.HostReport:
         """Return the report as of now."""
         kind, mtu = self._datapath()
+        resolver, led = self._resolver()
         return wire.HostReport(
             version=__version__,
             datapath=cast(Datapath, kind),
@@ -59,6 +63,8 @@ class Reporter:
             mtu=mtu,
             conflicts=sorted(self._conflicts()),
             alarms=list(self._alarms()),
+            resolver=resolver,
+            resolvers=list(led),
         )
 
     async def run(self) -> None:
@@ -68,7 +74,7 @@ class Reporter:
         loop = asyncio.get_running_loop()
         while True:
             report = await self.gather()
-            if report != sent or loop.time() >= due:
+            if sent is None or report.says_new(sent) or loop.time() >= due:
                 try:
                     await self._link.call("PUT", f"/v1/hosts/{self._link.host}/report", report, patience=0)
                     sent, due = report, loop.time() + self._interval

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.veth import GROUP
+from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
 from socketplane.model.published import ANY, Published
 
 TABLE = "socketplane"
@@ -44,6 +45,8 @@ class Boundary:
     """Subnets that get no egress."""
     exits: frozenset[str] = frozenset()
     """Links by which containers' packets may leave."""
+    resolvers: frozenset[IPv4Address] = frozenset()
+    """Addresses at which containers ask this host's resolver; none: it is not asked."""
     guarded: frozenset[str] = frozenset()
     """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
     forwards: frozenset[Forward] = frozenset()
@@ -111,6 +114,7 @@ table inet {TABLE} {{
 		{_TRANSPORT} fib daddr type local dnat ip to meta l4proto . th dport map @published_everywhere
 	}}
 
+{_names_chains(boundary)}
 	chain input {{
 		type filter hook input priority filter; policy accept;
 		iifname "{SP0}" ct state invalid drop
@@ -146,6 +150,31 @@ table inet {TABLE} {{
 		oifname != "{SP0}" ip saddr {pool} masquerade
 	}}
 }}
+"""
+
+
+def _names_chains(boundary: Boundary) -> str:
+    """Return the chains that lead queries to the resolver: before Docker's own, which may know these addresses.
+
+    Containers on Docker's bridges, and those in the host's network, can have its address from Docker's settings.
+    """
+    if not boundary.resolvers:
+        return ""
+    asked = f"{{ {', '.join(map(str, sorted(boundary.resolvers)))} }}"
+    port, lead = "meta l4proto { tcp, udp } th dport 53", f"dnat ip to {boundary.gateway}:{RESOLVER_PORT}"
+    fixed = f"ip daddr {RESOLVER_ADDRESS} {port} {lead}"
+    return f"""
+	chain names {{
+		type nat hook prerouting priority dstnat - 1; policy accept;
+		iifname "{SP0}" ip saddr {boundary.pool} ip daddr {asked} {port} {lead} comment "names"
+		iifname "docker0" {fixed}
+		iifname "br-*" {fixed}
+	}}
+
+	chain names_host {{
+		type nat hook output priority -101; policy accept;
+		{fixed}
+	}}
 """
 
 

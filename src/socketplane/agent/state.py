@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
@@ -58,6 +58,8 @@ class EndpointRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     address6: IPv6Address | None = None
     published: tuple[Published, ...] = ()
+    aliases: tuple[str, ...] | None = None
+    """What else it is called on this network; None until Docker was asked."""
 
     @property
     def asked(self) -> Asked:
@@ -83,6 +85,7 @@ class State:
         self._saving = asyncio.Lock()
         self._written = b""
         self._changed = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
         self.networks: dict[str, NetworkRecord] = {}
         """By Docker's id."""
         self.pools: dict[UUID, float] = {}
@@ -124,9 +127,15 @@ class State:
         """Return the Docker network that stands for the cluster's network on this engine."""
         return next((record for record in self.networks.values() if record.id == network), None)
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever something may have changed."""
+        self._listeners.append(listener)
+
     def changed(self) -> None:
         """Have the state written soon, without waiting for it: for what can be rebuilt from Docker."""
         self._changed.set()
+        for listener in self._listeners:
+            listener()
 
     def mark_put(self, endpoint: str) -> None:
         """Note that the controller may know the endpoint from now on."""
@@ -214,13 +223,14 @@ class State:
                 labels=dict(entry.get("labels") or {}),
                 address6=IPv6Address(entry["address6"]) if entry.get("address6") else None,
                 published=tuple(map(Published.parse, entry.get("published") or ())),
+                aliases=None if entry.get("aliases") is None else tuple(map(str, entry["aliases"])),
             )
             self.endpoints[endpoint.id] = endpoint
 
 
 def _plain(record: NetworkRecord | EndpointRecord) -> dict[str, Any]:
     return {
-        key: value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
+        key: value if value is None or isinstance(value, bool | int | float | str | dict | tuple) else str(value)
         for key, value in asdict(record).items()
         if key != "published"
     } | ({"published": list(map(str, record.published))} if isinstance(record, EndpointRecord) else {})

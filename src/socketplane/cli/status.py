@@ -68,6 +68,7 @@ def show_local(paths: Paths) -> None:
         "Open vSwitch": paths.ovs_socket,
         "driver's socket": paths.plugin_socket,
         "agent": paths.agent_socket,
+        "resolver": paths.resolver_socket,
         "controller": paths.controller_socket,
         "intent database": paths.intent_socket,
         "OVN northbound": paths.northbound_socket,

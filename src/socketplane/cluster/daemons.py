@@ -260,6 +260,19 @@ def agent(paths: Paths) -> Daemon:
     )
 
 
+def resolver(paths: Paths) -> Daemon:
+    """Names for this host's containers, there even while the agent is not."""
+    return Daemon(
+        "socketplane-resolver",
+        "resolver",
+        (binary("socketplane-resolver"),),
+        paths.run / "resolver.pid",
+        paths.log / "resolver.log",
+        Http(paths.resolver_socket, "GET", "/"),
+        ("socketplane-resolver.service",),
+    )
+
+
 def docker(paths: Paths) -> Daemon:
     """The Docker engine."""
     pidfile = paths.root / "run/docker.pid"

@@ -44,6 +44,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
         yield _stop(machine, daemon)
     yield _undo("Open vSwitch to undo", lambda: not _crashed(machine), lambda: _revive(machine))
     yield _undo("gateway", lambda: not (machine.joined and _wired()), _unwire)
+    yield _stop(machine, daemons.resolver(paths))  # after the firewall that leads queries to it
     yield _undo("underlay", lambda: machine.record.moved is None, lambda: underlay.put_back(machine))
     yield _undo("chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore(machine))
     database, switch = _switch(machine)

@@ -86,6 +86,7 @@ def _host(machine: Machine) -> Iterator[Step]:
     paths = machine.paths
     yield _run(machine, daemons.ovn_controller(paths))
     yield _run(machine, daemons.plugin(paths))
+    yield _run(machine, daemons.resolver(paths))
     yield _run(machine, daemons.agent(paths))
     yield _run(machine, daemons.docker(paths))
     if machine.record.containers:

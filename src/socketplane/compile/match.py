@@ -31,7 +31,7 @@ def within(direction: Direction, networks: Iterable[Subnet]) -> str:
     if found[0].prefixlen == 0:
         return f"ip{version}"
     texts = [str(network.network_address if network.num_addresses == 1 else network) for network in found]
-    return f"{_field(direction, version)} == {_set(texts)}"
+    return f"{_field(direction, version)} == {one_of(texts)}"
 
 
 def rule_matches(
@@ -89,7 +89,7 @@ def _numbers(field: str, ports: Iterable[Port]) -> str:
     pairs = {(port.port, port.end or port.port) for port in ports if port.port is not None}
     ranges = merged((first, last) for first, last in pairs if first != last)
     single = sorted(first for first, last in pairs if first == last and not _is_in(first, ranges))
-    terms = [f"{field} == {_set([str(number) for number in single])}"] if single else []
+    terms = [f"{field} == {one_of([str(number) for number in single])}"] if single else []
     terms += [f"{first} <= {field} <= {last}" for first, last in ranges]
     return terms[0] if len(terms) == 1 else f"({' || '.join(terms)})"
 
@@ -98,7 +98,8 @@ def _is_in(number: int, ranges: list[Range]) -> bool:
     return any(first <= number <= last for first, last in ranges)
 
 
-def _set(texts: list[str]) -> str:
+def one_of(texts: list[str]) -> str:
+    """Return the set of these, as a match writes it."""
     return texts[0] if len(texts) == 1 else f"{{{', '.join(texts)}}}"
 
 

@@ -16,6 +16,7 @@ from socketplane.compile import Compiler, Features
 from socketplane.controller.denials import Denials
 from socketplane.controller.hub import Hub
 from socketplane.controller.limits import LimitBook
+from socketplane.controller.namebook import NameBook
 from socketplane.controller.plans import leases, networks
 from socketplane.controller.policies import Policies
 from socketplane.controller.probes import Probes
@@ -48,6 +49,7 @@ class Active:
     denials: Denials
     hub: Hub
     limits: LimitBook
+    names: NameBook
     views: Views
     probes: Probes
     clock: Callable[[], float]
@@ -62,6 +64,7 @@ class Active:
             hosts=[self.views.host(host) for host in intent.hosts.values()],
             rules=self.rules(),
             limits={key: limits_of(found) for key, found in limits.items()} if host else None,
+            names=self.names.all_of(host) if host else None,
         )
 
     def rules(self) -> wire.Rules | None:
@@ -103,6 +106,8 @@ class Active:
         for host, limits in self.limits.take(changes).items():
             told = {key: limits_of(found) for key, found in limits.items()}
             self.hub.tell(host, line_of(wire.Change(type="put", kind="limits", limits=told)))
+        for hosts, names in self.names.take(changes):
+            self.hub.tell_all(hosts, line_of(wire.Change(type="put", kind="names", names=names)))
 
     def _publish(self, change: wire.Change) -> None:
         if len(self.hub):
@@ -128,7 +133,8 @@ class Active:
         due = 0.0
         while True:
             await asyncio.sleep(_TICK)
-            for name in self.reports.turned(self.clock()):
+            now = self.clock()
+            for name in self.reports.turned(now) | self.reports.silenced(self.store.committed.hosts, now):
                 self.publish_host(name)
             if time.monotonic() < due:
                 continue
@@ -186,7 +192,10 @@ async def begin(
             limits.take([Change(None, cast("Any", item)) for item in limited])
             views = Views(store.committed, reports, limits, reconciler.northbound.is_up, clock)
             probes = Probes(lambda host, order: hub.tell(host, line_of(wire.Change(type="probe", probe=order))))
-            active = Active(store, writer, policies, reconciler, reports, Denials(), hub, limits, views, probes, clock)
+            names = NameBook(store.committed)
+            active = Active(
+                store, writer, policies, reconciler, reports, Denials(), hub, limits, names, views, probes, clock
+            )
             store.listen(active.publish)
             reconciler.ruleset.on_written = active.publish_rules
             try:

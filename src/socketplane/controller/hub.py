@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 LIMIT = 1000
 """Lines that may wait for one reader."""
@@ -70,7 +71,11 @@ class Hub:
 
     def tell(self, host: str, line: bytes) -> bool:
         """Hand a line to a host's agent alone; return whether it reads."""
-        readers = [each for each in self._subscriptions if each.host == host]
+        return self.tell_all((host,), line)
+
+    def tell_all(self, hosts: Collection[str], line: bytes) -> bool:
+        """Hand a line to the agents of these hosts; return whether any reads."""
+        readers = [each for each in self._subscriptions if each.host in hosts]
         for subscription in readers:
             self._push(subscription, line)
         return bool(readers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from socketplane import wire
@@ -22,13 +23,14 @@ class Reports:
     def __init__(self, since: float) -> None:
         self._heard: dict[str, _Heard] = {}
         self._ready: set[str] = set()
+        self._silent: set[str] = set()
         self._since = since
 
     def put(self, host: str, report: wire.HostReport, now: float) -> bool:
         """Take in a report; return whether it says something new."""
         before = self._heard.get(host)
         self._heard[host] = _Heard(report, now)
-        return bool(self.turned(now)) or before is None or before.report != report
+        return bool(self.turned(now)) or before is None or report.says_new(before.report)
 
     def forget(self, host: str) -> None:
         """Forget a host that left."""
@@ -43,6 +45,11 @@ class Reports:
     def is_ready(self, host: str, now: float) -> bool:
         """Return whether containers can be attached on a host now."""
         return host in self._heard and not self.fault(host, now)
+
+    def is_silent(self, host: str, now: float) -> bool:
+        """Return whether a host was not heard for so long that it is probably gone."""
+        heard = self._heard.get(host)
+        return now - (heard.seen if heard else self._since) > FRESH_SECONDS
 
     def fault(self, host: str, now: float) -> str:
         """Return why no container can be attached on a host; "" where one can, or while its first report is awaited."""
@@ -60,4 +67,10 @@ class Reports:
         """Return the hosts that became ready, or ceased to be, since the last call."""
         ready = {host for host in self._heard if self.is_ready(host, now)}
         turned, self._ready = ready ^ self._ready, ready
+        return turned
+
+    def silenced(self, hosts: Iterable[str], now: float) -> set[str]:
+        """Return which of all these hosts became silent, or ceased to be, since the last call."""
+        silent = {host for host in hosts if self.is_silent(host, now)}
+        turned, self._silent = silent ^ self._silent, silent
         return turned

@@ -85,6 +85,7 @@ def _host_row(host: Host) -> Row:
         "gateway": str(host.gateway),
         "labels": dict(host.labels),
         "created": host.created,
+        "resolvers": frozenset(map(str, host.resolvers)),
     }
 
 
@@ -96,6 +97,7 @@ def _host(_: UUID, row: Row, __: HostNames) -> Host:
         gateway=IPv4Address(row["gateway"]),
         labels=row["labels"],
         created=row["created"],
+        resolvers=tuple(sorted(map(IPv4Address, row["resolvers"]))),
     )
 
 
@@ -171,6 +173,7 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
         "created": endpoint.created,
         "rate": endpoint.rate,
         "published": frozenset(map(str, endpoint.published)),
+        "aliases": frozenset(endpoint.aliases),
     }
 
 
@@ -189,6 +192,7 @@ def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
         rate=row["rate"],
         address6=None if row["address6"] is None else IPv6Address(row["address6"]),
         published=tuple(sorted(map(Published.parse, row["published"]))),
+        aliases=tuple(sorted(row["aliases"])),
     )
 
 

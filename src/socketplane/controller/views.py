@@ -49,6 +49,7 @@ class Views:
             ready=self._reports.is_ready(host.name, self._clock()),
             seen=seen,
             report=report,
+            silent=self._reports.is_silent(host.name, self._clock()),
         )
 
     def network(self, network: Network) -> wire.Network:
@@ -94,6 +95,7 @@ class Views:
             labels=dict(endpoint.labels),
             known=endpoint.known,
             rate=endpoint.rate,
+            aliases=list(endpoint.aliases),
             limits=limits_of(limits) if (limits := self._limits.of(endpoint.id)) else None,
             published=[published_port(published) for published in endpoint.published],
             up=self._is_up(endpoint.id),

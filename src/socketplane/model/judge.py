@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from socketplane.model.resolver import asks_resolver
 from socketplane.model.rules import audit_id, drop_id, numbered_rules, rule_id
 from socketplane.model.selection import Party, View, has_peer, has_port, is_member, subject_of
 from socketplane.model.spec import Action, ClusterSpec, Direction, Policy, PolicySpec, Port, Protocol, Tier
@@ -64,12 +65,23 @@ def judge(packet: Packet, direction: Direction, end: Endpoint, peer: Party) -> V
     """Judge by one end's policies in a direction; None where none decides and the defaults hold."""
     found = (
         _cluster_tier(packet, Tier.ADMIN, direction, end, peer)
+        or _resolver(packet, direction, end, peer)
         or _network_policies(packet, direction, end, peer)
         or _cluster_tier(packet, Tier.BASELINE, direction, end, peer)
     )
     if found is None:
         packet.steps.append(f"no {direction} policy decides for {name_of(end, packet.view.networks)}")
     return found
+
+
+def _resolver(packet: Packet, direction: Direction, end: Endpoint, peer: Party) -> Verdict | None:
+    """Allow what asks for names: below the Admin tier no policy isolates from the resolver."""
+    network = packet.view.networks.get(end.network)
+    if direction is not Direction.EGRESS or network is None or network.internal:
+        return None
+    if not asks_resolver(packet.view.hosts, end, peer, packet.protocol, packet.port):
+        return None
+    return packet.decide(True, "default", "a container reaches its host's resolver, unless an Admin policy denies it")
 
 
 def _cluster_tier(packet: Packet, tier: Tier, direction: Direction, end: Endpoint, peer: Party) -> Verdict | None:

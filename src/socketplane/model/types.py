@@ -71,6 +71,8 @@ class Host:
     """Address of the host's own port `sp0` on the switch of hosts."""
     labels: Labels = field(default_factory=lambda: NO_LABELS)
     created: float = 0.0
+    resolvers: tuple[IPv4Address, ...] = ()
+    """Addresses at which its containers reach its resolver, at port 53; sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ class Endpoint:
     """None: it has IPv4 only."""
     published: tuple[Published, ...] = ()
     """Its ports that its host answers at."""
+    aliases: tuple[str, ...] = ()
+    """What its user calls it on this network, beside its name; sorted."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -55,6 +55,7 @@ def _gauges(active: Active) -> Iterable[Metric]:
 
 
 def _counters(active: Active) -> Iterable[Metric]:
+    intent = active.store.committed
     for name, text, value in (
         ("intent_requests", "Changes asked for.", active.writer.requests),
         ("intent_transactions", "Transactions of the intent database.", active.writer.transactions),
@@ -66,6 +67,14 @@ def _counters(active: Active) -> Iterable[Metric]:
     for rule, count in active.denials.by_rule.items():
         denied.add_metric((rule,), count)
     yield denied
+    queries = CounterMetricFamily(
+        "socketplane_resolver_queries", "Queries for names, by host and what became of them.", labels=("host", "result")
+    )
+    for host in intent.hosts:
+        report, _ = active.reports.get(host)
+        for result, count in (report.resolver.queries if report and report.resolver else {}).items():
+            queries.add_metric((host, result), count)
+    yield queries
 
 
 class Metrics:

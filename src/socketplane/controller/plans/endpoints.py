@@ -42,6 +42,7 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
         rate=body.rate,
         address6=body.address6,
         published=published_of(body),
+        aliases=tuple(sorted(set(body.aliases))),
     )
     if endpoint != there:
         _take_over(draft, endpoint)

@@ -92,6 +92,20 @@ def patch(draft: Draft, name: str, body: wire.HostPatch) -> Host:
     return host
 
 
+def resolvers_of(intent: Intent, report: wire.HostReport) -> tuple[IPv4Address, ...]:
+    """Return the resolver's addresses that a host told of; what lies inside the cluster is a container's or a host's."""
+    cluster = intent.cluster.cluster
+    inside = (cluster.pool, cluster.hosts)
+    return tuple(sorted({found for found in report.resolvers if not any(found in block for block in inside)}))
+
+
+def put_resolvers(draft: Draft, name: str, report: wire.HostReport) -> None:
+    """Note where a host's containers reach its resolver: no policy but one of the Admin tier may forbid that."""
+    host = draft.intent.host(name)
+    if (found := resolvers_of(draft.intent, report)) != host.resolvers:
+        draft.put(replace(host, resolvers=found))
+
+
 def remove(draft: Draft, name: str, *, force: bool) -> Host:
     """Remove a host, its leases, and with `force` its endpoints."""
     intent = draft.intent
