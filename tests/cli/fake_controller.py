@@ -1,4 +1,4 @@
-"""A controller that speaks the protocol of wire.py over a unix socket and remembers what it was asked."""
+"""A controller that speaks the protocol of wire over a unix socket and remembers what it was asked."""
 
 from __future__ import annotations
 

@@ -107,7 +107,9 @@ async def test_a_newer_database_is_refused_and_not_touched(tmp_path, keys):
         OvsdbServer(newer, tmp_path / "intent") as intent,
         OvsdbServer(support.NB_SCHEMA, tmp_path / "northbound") as northbound,
     ):
-        with pytest.raises(Conflict, match=r"has schema 2\.0\.0, this program knows 1\.5\.0; install the newer"):
+        with pytest.raises(
+            Conflict, match=rf"has schema 2\.0\.0, this program knows {SCHEMA['version']}; install the newer"
+        ):
             async with support.controller(support.Databases(tmp_path, intent, northbound), keys):
                 pass
         assert (await run("ovsdb-client", "get-schema-version", intent.remote, DATABASE)).strip() == "2.0.0"
@@ -163,4 +165,4 @@ def fill(file):
 
 
 def test_the_schema_is_valid_json_with_a_version():
-    assert json.loads(SCHEMA_FILE.read_text())["version"] == "1.5.0"
+    assert version(json.loads(SCHEMA_FILE.read_text())) >= (1, 5, 0)

@@ -1,0 +1,153 @@
+"""The cluster: joining it, its hosts, its state."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv4Network
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from socketplane.wire.base import Labels, Name, SystemId, Wire
+
+
+class Version(Wire):
+    """Program and API version."""
+
+    version: str
+    api: Literal["v1"] = "v1"
+
+
+class JoinRequest(Wire):
+    """A new host's request: it made its own key and asks for a certificate."""
+
+    token_id: str
+    secret: str
+    name: Name
+    system_id: SystemId
+    address: IPv4Address
+    """Underlay address of the joining host."""
+    csr: str
+    """PEM; its common name is the system id."""
+    time: float
+    """The joining host's clock, seconds since the epoch: far off is its own clear error."""
+
+
+class JoinReply(Wire):
+    """What a host needs to be part of the cluster."""
+
+    certificate: str
+    ca: str
+    host: Host
+    controllers: list[str]
+    """host:port of the REST API."""
+    southbound: list[str]
+    """OVSDB remotes for ovn-controller, ssl:address:port."""
+    pool: IPv4Network
+    hosts: IPv4Network
+
+
+class HostReport(Wire):
+    """What an agent says of its own host."""
+
+    version: str
+    datapath: Literal["kernel", "userspace", "unknown"] = "unknown"
+    docker: str = ""
+    """Engine version; empty while Docker does not answer."""
+    ovs: str = ""
+    ovn_controller: bool = False
+    """Whether it is connected to the southbound."""
+    mtu: int = 0
+    conflicts: list[str] = []
+    """Networks that can't exist on this host, and why."""
+    alarms: list[str] = []
+    """Things that are wrong and need a person."""
+    resolvers: Annotated[list[IPv4Address], Field(max_length=32)] = []
+    """Addresses from which containers are led to this host's resolver, at port 53."""
+    resolver: Resolver | None = None
+    """None while it does not run."""
+
+    def says_new(self, before: HostReport) -> bool:
+        """Return whether it says more than how much the resolver had to do."""
+        return self.model_copy(update={"resolver": None}) != before.model_copy(update={"resolver": None})
+
+
+class Resolver(Wire):
+    """How a host's resolver is."""
+
+    names: int = 0
+    """Entries that it knows: places of containers on networks."""
+    servers: list[IPv4Address] = []
+    """Whom it asks for all other names."""
+    queries: dict[str, int] = {}
+    """Since it started, by what became of them: answered, forwarded, unanswered, refused, malformed, ignored, failed."""
+    problem: str = ""
+
+
+class Host(Wire):
+    """A host of the cluster; `report` is what its agent said last, `ready` whether that is recent and good."""
+
+    name: str
+    system_id: str
+    address: str
+    gateway: IPv4Address
+    labels: Labels = {}
+    endpoints: int = 0
+    ready: bool = False
+    seen: float | None = None
+    """When its agent was heard last, seconds since the epoch."""
+    report: HostReport | None = None
+    silent: bool = False
+    """Whether its agent was not heard for so long that the host is probably gone: its names are not given out."""
+
+
+class HostPut(Wire):
+    """A host that needs no token, because an administrator of the manager says so."""
+
+    system_id: SystemId
+    address: IPv4Address
+    """Underlay address."""
+
+
+class HostPatch(Wire):
+    """Labels replace those that stand."""
+
+    labels: Labels
+
+
+class TokenCreate(Wire):
+    """A permission to join."""
+
+    ttl: Annotated[float, Field(gt=0, le=30 * 86400)] = 86400.0
+    """Seconds."""
+    uses: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
+class Token(Wire):
+    """A token, without its secret."""
+
+    id: str
+    created: float
+    expires: float
+    uses: int
+
+
+class TokenCreated(Token):
+    """A new token; `token` is the text to hand to `socketplane join`, shown once."""
+
+    token: str
+
+
+class Status(Wire):
+    """The cluster at a glance."""
+
+    version: str
+    cluster: UUID
+    pool: IPv4Network
+    hosts: list[Host]
+    networks: int
+    endpoints: int
+    policies: int
+    published: int = 0
+    """Ports of containers that hosts answer at."""
+    alarms: list[str] = []
