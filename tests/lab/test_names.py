@@ -28,6 +28,8 @@ asyncio.run(main())
 """
 RESOLVER = "169.254.53.53"
 SERVICE = ("--label", "com.docker.compose.service=api")
+OF_NAMES = ("about names", "by name:", "names of containers")
+"""What alarms about names say: others' alarms may stand from tests before."""
 
 
 @asynccontextmanager
@@ -105,7 +107,7 @@ async def test_names_over_hosts(world: World) -> None:
     status = await world.first.read("status")
     (host,) = [host for host in status["hosts"] if host["name"] == "h1"]
     assert host["report"]["resolver"]["queries"]["answered"] > 0
-    assert not [alarm for alarm in status["alarms"] if "name" in alarm]
+    assert not [alarm for alarm in status["alarms"] if any(words in alarm for words in OF_NAMES)]
 
 
 async def _is_not_open(world: World) -> None:
