@@ -90,6 +90,7 @@ class Host:
         self.paths = Paths(root)
         self.ports = Ports()
         self.confined = []
+        self.admitted = []
         self.forwards = {}
         self.unforwardable = ""
         self.now = 0.0
@@ -115,7 +116,16 @@ class Host:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(ControllerClient(self._target()))
             docker = await stack.enter_async_context(Docker(self.paths.docker_socket))
-            around = Surroundings(self.paths, self.name, client, docker, self.ports, confine=self._confine, forwarder=self)
+            around = Surroundings(
+                self.paths,
+                self.name,
+                client,
+                docker,
+                self.ports,
+                confine=self._confine,
+                admit=self._admit,
+                forwarder=self,
+            )
             state = await asyncio.to_thread(State.load, self.paths.state / STATE_FILE)
             self.agent = Agent(around, state, self.timing)
             gate = Gate()
@@ -130,6 +140,9 @@ class Host:
 
     async def _confine(self, subnets):
         self.confined.append(subnets)
+
+    async def _admit(self, subnets, neighbours):
+        self.admitted.append((subnets, neighbours))
 
     async def forward(self, forwards):
         """Lead packets: the gateway's contract, as the text of each port and where it leads."""

@@ -309,3 +309,32 @@ async def test_a_failed_create_leaves_no_pending_network(world, h1, until):
 
     await until(gone)
     assert h1.agent.state.pools == {}
+
+
+async def test_a_routed_network_made_with_docker_is_open_on_every_host(world, h1, h2, until):
+    await h1.engine.network_create("front", options={"socketplane.routed": "true"})
+
+    async def front():
+        return (await world.networks()).get("front")
+
+    made = await until(front)
+    assert made["routed"]
+    for host in (h1, h2):
+        await until(lambda host=host: host.admitted and made["subnet"] in map(str, host.admitted[-1][0]), 5)
+        assert {str(address) for address in host.admitted[-1][1]} == {"127.0.0.1", "127.0.0.2"}
+    with pytest.raises(EngineError, match="internal network leads nowhere"):
+        await h1.engine.network_create("both", internal=True, options={"socketplane.routed": "true"})
+    await world.admin.call("PATCH", f"/v1/networks/{made['id']}", {"routed": False})
+    await until(lambda: not h1.admitted[-1][0], 5)
+
+
+async def test_what_is_open_stays_so_over_a_restart_without_controller(world, h1, until):
+    made = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True})
+    await until(lambda: h1.admitted and made["subnet"] in map(str, h1.admitted[-1][0]), 5)
+    opened = h1.admitted[-1]
+    await h1.stop()
+    await world.stop()
+    h1.admitted.clear()
+    await h1.start()
+    await until(lambda: h1.admitted, 5)
+    assert h1.admitted == [opened]

@@ -109,6 +109,7 @@ def test_network_create_prints_the_id_alone(cli: Cli, controller: Controller) ->
         "subnet6": None,
         "gateway6": None,
         "internal": True,
+        "routed": False,
         "labels": {"a": "1", "b": "x=y", "c": ""},
         "request": controller.requests[-1].body["request"],
     }

@@ -215,3 +215,19 @@ async def test_unknown_networks(world):
     for path in (f"/v1/networks/{uuid4()}", "/v1/networks/nope"):
         with pytest.raises(NotFound, match="no network"):
             await world.admin.call("GET", path)
+
+
+async def test_a_network_is_routed_when_an_administrator_says_so(world):
+    with pytest.raises(InvalidInput, match=r"routed: an internal network leads nowhere"):
+        await world.admin.call("POST", "/v1/networks", {"name": "db", "internal": True, "routed": True})
+    front = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True})
+    assert (front["routed"], world.web["routed"]) == (True, False)
+    await attach(world.h1, front, 1)
+    closed = await world.admin.call("PATCH", f"/v1/networks/{front['id']}", {"routed": False})
+    assert not closed["routed"], "with containers on it, too"
+    mine = await world.h1.call("POST", "/v1/networks", {"request": "p"})
+    assert (await world.h1.call("PATCH", f"/v1/networks/{mine['id']}", {"name": "mine", "routed": True}))["routed"]
+    with pytest.raises(Forbidden, match=r"routed: only an administrator may open"):
+        await world.h1.call("PATCH", f"/v1/networks/{mine['id']}", {"routed": False})
+    with pytest.raises(InvalidInput, match="internal network leads nowhere"):
+        await world.admin.call("PATCH", f"/v1/networks/{mine['id']}", {"internal": True})

@@ -75,7 +75,12 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
     # To the tracer every host is the container's own, so all have the same resolvers.
     hosts: list[Host] = [replace(host(number), resolvers=RESOLVERS) for number in (1, 2, 3)]
     networks: list[Network] = [
-        replace(network(n, internal=n == 2, ipv6=draw.chance(0.7)), labels=draw.labels("zone")) for n in range(3)
+        replace(
+            network(n, internal=n == 2, ipv6=draw.chance(0.7)),
+            labels=draw.labels("zone"),
+            routed=n == 1 and draw.chance(0.5),
+        )
+        for n in range(3)
     ]
     # Most are on the first two: policies that nobody is in the way of show nothing.
     places = [*networks[:2] * 3, networks[2]]
@@ -103,6 +108,8 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
         destination: Party = draw.choice(near if draw.chance(0.5) else cluster.endpoints)
         if draw.chance(0.2):
             destination = address_of(draw.between(1, 20)) if draw.chance(0.6) else draw.choice(others)
+        elif isinstance(destination, Endpoint) and cluster.networks[destination.network].routed and draw.chance(0.3):
+            source = address_of(draw.between(1, 20))  # to other networks hosts don't let it: that is not OVN's to say
         elif draw.chance(0.1) and isinstance(destination, Endpoint):
             source = draw.choice([it for it in cluster.hosts if (it.name == destination.host) == own_hosts])
         if draw.chance(0.05):

@@ -54,8 +54,8 @@ def test_other_texts_are_none(text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "destination", "port", "allowed", "words"),
     [
-        (OUTSIDE, SHOP, 80, True, "published ports are open to all outside"),
-        (OUTSIDE, UNDERLAY, 8080, True, "published ports are open to all outside"),
+        (OUTSIDE, SHOP, 80, True, "are open to all outside"),
+        (OUTSIDE, UNDERLAY, 8080, True, "are open to all outside"),
         (OUTSIDE, SHOP, 8080, False, "nothing in from outside"),
         (OUTSIDE, SHOP, 9000, False, "nothing in from outside"),
         (OUTSIDE, NEAR, 80, False, "nothing in from outside"),
@@ -67,7 +67,7 @@ def test_other_texts_are_none(text: str) -> None:
         (FAR, UNDERLAY, 80, True, "leaves through the container's own host"),
         (NEAR, IPv4Address(H2.address), 8080, True, "leaves through the container's own host"),
         (H1, UNDERLAY, 8080, True, "its own containers"),
-        (H2, UNDERLAY, 8080, True, "published ports are open to all outside"),
+        (H2, UNDERLAY, 8080, True, "are open to all outside"),
     ],
 )
 def test_who_reaches_a_published_port(source: Party, destination: Party, port: int, allowed: bool, words: str) -> None:

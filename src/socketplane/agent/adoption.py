@@ -75,7 +75,7 @@ class Adoption:
                 f"the cluster's network {network.name or network.id} exists on this host already",
                 remedy=f"`docker network ls --filter driver={protocol.DRIVER}` shows it",
             )
-        network = await self._agree_on_internal(network, request.internal)
+        network = await self._agree_on_ways(network, request)
         record = self._record(request.network, network, request.internal)
         self._state.pools.pop(network.id, None)
         self._state.tombstones.discard(network.id)
@@ -139,15 +139,22 @@ class Adoption:
         except ValueError:
             raise InvalidInput("not a network's id", field=protocol.OPTION_NETWORK) from None
 
-    async def _agree_on_internal(self, network: wire.Network, internal: bool) -> wire.Network:
-        if network.internal == internal:
+    async def _agree_on_ways(self, network: wire.Network, request: protocol.CreateNetwork) -> wire.Network:
+        internal, routed = request.internal, request.routed
+        if network.internal == internal and routed in (None, network.routed):
             return network
-        if network.name:
+        if network.name and network.internal != internal:
             raise Conflict(
                 f"the cluster's network {network.name} is {'' if network.internal else 'not '}internal",
                 remedy="create it with --internal" if network.internal else "leave out --internal",
             )
-        patch = wire.NetworkPatch(internal=internal)
+        if network.name:
+            raise Conflict(
+                f"the cluster's network {network.name} is {'' if network.routed else 'not '}routed",
+                field=f"--opt {protocol.OPTION_ROUTED}",
+                remedy=f"leave it out; `socketplane network update --{'no-' * network.routed}routed` changes it",
+            )
+        patch = wire.NetworkPatch(internal=internal, routed=routed)
         return wire.Network.model_validate(await self._link.call("PATCH", f"/v1/networks/{network.id}", patch))
 
     def _record(self, docker_id: str, network: wire.Network, internal: bool) -> NetworkRecord:
@@ -168,7 +175,7 @@ class Adoption:
 def _refuse_unsupported(request: protocol.CreateNetwork) -> None:
     if len(request.ipv6) > 1:
         raise Unsupported("a network has one IPv6 subnet", field="--subnet", remedy="create a network for each")
-    foreign = sorted(set(request.generic) - {protocol.OPTION_NETWORK})
+    foreign = sorted(set(request.generic) - {protocol.OPTION_NETWORK, protocol.OPTION_ROUTED})
     if foreign:
         raise Unsupported("no such option", field=f"--opt {foreign[0]}")
 

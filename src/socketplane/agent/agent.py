@@ -27,6 +27,7 @@ from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.prober import Prober
+from socketplane.agent.routed import Admit, Routed
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
 from socketplane.agent.userspace import Userspace
@@ -62,6 +63,8 @@ class Surroundings:
     docker: Docker
     plumbing: Plumbing
     confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
+    admit: Admit | None = None
+    """Lets routed networks' subnets in and out."""
     forwarder: publisher.Forwarder | None = None
     """For published ports."""
     lead: Lead | None = None
@@ -142,6 +145,7 @@ class Agent:
         self.names = Watch(
             around.paths.root, around.paths.resolver_socket, docker=lambda: around.docker.version, lead=around.lead
         )
+        self.routed = Routed(self.state, self.link, around.admit)
         self.prober = Prober(self.state, self.link, around.docker)
         self.reporter = report.Reporter(
             self.link,
@@ -210,6 +214,7 @@ class Agent:
                 "prober": self.prober.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
+                "routed networks": self.routed.run,
                 "limits": self.shaper.run,
                 "published ports": self.publisher.run,
                 **({"userspace": self.userspace.run} if self.userspace else {}),

@@ -69,6 +69,11 @@ class Gateway:
         self._boundary = replace(self._boundary, internal=frozenset(subnets))
         await self._apply()
 
+    async def set_routed(self, subnets: Collection[IPv4Network], neighbours: Collection[IPv4Address]) -> None:
+        """Say which subnets the outside meets as they are, and which hosts never do; it is so when this returns."""
+        self._boundary = replace(self._boundary, routed=frozenset(subnets), neighbours=frozenset(neighbours))
+        await self._apply()
+
     async def forward(self, forwards: Collection[Forward]) -> None:
         """Lead what comes to these ports of the host to their containers, and nothing else; it is so when this returns."""
         before = {forward.target for forward in self._boundary.forwards}

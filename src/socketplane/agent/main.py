@@ -103,6 +103,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             docker,
             datapath,
             confine=gateway.set_internal,
+            admit=gateway.set_routed,
             forwarder=gateway,
             lead=gateway.set_resolvers,
             netlink=netlink,
@@ -113,6 +114,7 @@ async def work(paths: Paths, gate: Gate) -> None:
         stack.push_async_callback(agent.close)
         with suppress(SocketPlaneError):  # before the gateway makes its rules anew: what is open goes on
             await agent.publisher.restore()
+            await agent.routed.apply()
         stack.callback(gate.shut)
         gate.open(agent.methods())
         async with asyncio.TaskGroup() as tasks:

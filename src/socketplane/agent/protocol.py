@@ -23,6 +23,8 @@ DRIVER = "socketplane"
 """Name of the network driver and of the IPAM driver: Docker finds both at the socket of this name."""
 OPTION_NETWORK = "socketplane.network"
 """Driver and IPAM option: the cluster's id of a network."""
+OPTION_ROUTED = "socketplane.routed"
+"""Driver option: whether the outside meets the network's containers at their own addresses."""
 
 GENERIC = "com.docker.network.generic"
 INTERNAL = "com.docker.network.internal"
@@ -107,6 +109,14 @@ class CreateNetwork(Request):
     def internal(self) -> bool:
         """Whether the network has no way out."""
         return self._flag(INTERNAL)
+
+    @property
+    def routed(self) -> bool | None:
+        """Whether the network is to be routed; None where nothing was said. InvalidInput: neither yes nor no."""
+        text = self.generic.get(OPTION_ROUTED)
+        if text is not None and text.lower() not in ("true", "false"):
+            raise InvalidInput(f"{text!r} is neither true nor false", field=f"--opt {OPTION_ROUTED}")
+        return None if text is None else text.lower() == "true"
 
     @property
     def wants_ipv6(self) -> bool:

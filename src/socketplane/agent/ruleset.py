@@ -50,6 +50,10 @@ class Boundary:
     guarded: frozenset[str] = frozenset()
     """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
     forwards: frozenset[Forward] = frozenset()
+    routed: frozenset[IPv4Network] = frozenset()
+    """Subnets whose addresses are the outside's to use: let in as they are, and out with their own source."""
+    neighbours: frozenset[IPv4Address] = frozenset()
+    """The cluster's hosts on the underlay: they take nothing from outside that claims to be a container."""
 
 
 def nftables(boundary: Boundary) -> str:
@@ -68,6 +72,17 @@ table inet {TABLE} {{
 		type ipv4_addr
 		flags interval
 		{_elements(boundary.internal)}
+	}}
+
+	set routed {{
+		type ipv4_addr
+		flags interval
+		{_elements(boundary.routed)}
+	}}
+
+	set neighbours {{
+		type ipv4_addr
+		{_list(map(str, sorted(boundary.neighbours)))}
 	}}
 
 	map published {{
@@ -98,6 +113,7 @@ table inet {TABLE} {{
 		iifname "{SP0}" ip daddr 127.0.0.0/8 drop
 		iifname {{ "{SP0}", "lo" }} accept
 		ip saddr {ours} drop comment "claims to be a container or a host's own port"
+		ip daddr @routed accept comment "policy judges, on the container's own host"
 		ip daddr {ours} drop comment "from outside, by a route through this host"
 	}}
 
@@ -125,7 +141,7 @@ table inet {TABLE} {{
 		type filter hook forward priority filter; policy accept;
 		iifname "{SP0}" {forged}
 		{f"iifname != {exits} oifname {exits} {forged}" if exits else ""}
-		iifname "{SP0}" ct state invalid drop
+		iifname "{SP0}" ip saddr != @routed ct state invalid drop
 		iifname "{SP0}" ip saddr @internal drop comment "internal networks have no way out"
 		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
 		iifname "{SP0}" accept
@@ -133,6 +149,7 @@ table inet {TABLE} {{
 		oifname "{SP0}" ct status dnat ct direction original {_TRANSPORT} {_TARGET} != @targets drop
 		oifname "{SP0}" ct state established,related accept
 		oifname "{SP0}" ct status dnat accept comment "published ports"
+		oifname "{SP0}" ip daddr @routed accept comment "the first packet may have come by another host"
 		oifname "{SP0}" drop comment "nothing else enters"
 		ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
 		{f'iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
@@ -147,6 +164,7 @@ table inet {TABLE} {{
 		type nat hook postrouting priority srcnat - 1; policy accept;
 		oifname "{SP0}" fib saddr type local snat ip to {boundary.gateway} comment "the host has one address"
 		oifname "{SP0}" snat ip to ip saddr comment "and nobody else has it, whatever is masqueraded behind us"
+		oifname != "{SP0}" ip saddr @routed ip daddr != @neighbours snat ip to ip saddr comment "as it is"
 		oifname != "{SP0}" ip saddr {pool} masquerade
 	}}
 }}
@@ -187,7 +205,8 @@ def docker_rules(boundary: Boundary) -> list[str]:
     ways_out = [f"-A {CHAIN} -s {boundary.pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(boundary.exits)]
     answers = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
     published = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate DNAT -j ACCEPT"  # what isn't ours we drop
-    return [*ways_out, answers, published]
+    routed = [f"-A {CHAIN} -d {subnet} -o {SP0} -j ACCEPT" for subnet in collapse_addresses(sorted(boundary.routed))]
+    return [*ways_out, answers, published, *routed]
 
 
 def docker_script(boundary: Boundary, docker_user: Sequence[str]) -> str:

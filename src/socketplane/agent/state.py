@@ -105,6 +105,10 @@ class State:
         """The rules by which this host's connections were last looked at."""
         self.log: tuple[int, int] | None = None
         """Inode and position of ovn-controller's log, up to which the controller knows what was refused."""
+        self.routed: frozenset[IPv4Network] = frozenset()
+        """Subnets of all routed networks, as the controller told them last."""
+        self.neighbours: frozenset[IPv4Address] = frozenset()
+        """The underlay addresses of the cluster's hosts, likewise."""
         self.deleting: dict[str, float] = {}
         """Docker networks between DeleteNetwork and their end in Docker, and when. In memory only."""
 
@@ -188,6 +192,8 @@ class State:
             "endpoints": [_plain(record) for record in self.endpoints.values()],
             "rules": self.rules,
             "log": self.log,
+            "routed": sorted(map(str, self.routed)),
+            "neighbours": sorted(map(str, self.neighbours)),
         }
 
     def _fill(self, data: Mapping[str, Any]) -> None:
@@ -208,6 +214,8 @@ class State:
         self.pools = {UUID(key): float(value) for key, value in data["pools"].items()}
         self.tombstones = {UUID(entry) for entry in data["tombstones"]}
         self.rules = str(data.get("rules", ""))
+        self.routed = frozenset(map(IPv4Network, data.get("routed") or ()))
+        self.neighbours = frozenset(map(IPv4Address, data.get("neighbours") or ()))
         inode, position = data.get("log") or (0, 0)
         self.log = (int(inode), int(position)) if inode else None
         for entry in data["endpoints"]:

@@ -68,6 +68,7 @@ def ls(
         "socketplane network create web",
         "socketplane network create db --subnet 10.200.0.0/24 --internal --label tier=data",
         "socketplane network create six --ipv6",
+        "socketplane network create front --routed",
     ),
 )
 def create(
@@ -87,6 +88,9 @@ def create(
         str | None, typer.Option(metavar="CIDR", help="Give containers addresses of this part only.")
     ] = None,
     internal: Annotated[bool, typer.Option("--internal", help="No way out to the world.")] = False,
+    routed: Annotated[
+        bool, typer.Option("--routed", help="Let the outside meet containers at their own addresses, both ways.")
+    ] = False,
     label: Annotated[list[str], typer.Option("--label", metavar="KEY=VALUE", help="Set a label; repeatable.")] = [],  # noqa: B006
 ) -> None:
     """Create a network on every host and print its id."""
@@ -99,6 +103,7 @@ def create(
         "ipv6": ipv6,
         "ip_range": parse.subnet(ip_range, "--ip-range") if ip_range else None,
         "internal": internal,
+        "routed": routed,
         "labels": parse.labels(label),
         "request": str(uuid4()),  # the client may send it twice
     }
@@ -106,6 +111,25 @@ def create(
     with connect.session(connect.of(ctx)) as session:
         network = session.call("POST", "/v1/networks", body)
     out(clean(network["id"]))
+
+
+@app.command("update", epilog=examples("socketplane network update web --routed"))
+def update(
+    ctx: typer.Context,
+    networks: Names,
+    routed: Annotated[
+        bool, typer.Option("--routed/--no-routed", help="Let the outside meet containers at their own addresses, or not.")
+    ],
+) -> None:
+    """Change networks, at once and with containers on them."""
+    from socketplane import wire  # heavy: pydantic
+
+    body = wire.NetworkPatch(routed=routed)
+    nouns.change(
+        ctx,
+        networks,
+        lambda session, name: session.call("PATCH", connect.path("networks", find(session, name)["id"]), body),
+    )
 
 
 @app.command("inspect", epilog=examples("socketplane network inspect web", "socketplane network inspect web db -o table"))

@@ -27,10 +27,15 @@ def inspect(
 
 def remove(ctx: typer.Context, names: Iterable[str], delete: Callable[[connect.Session, str], object]) -> None:
     """Delete each name and print it; an error is printed and the rest goes on."""
+    change(ctx, names, delete)
+
+
+def change(ctx: typer.Context, names: Iterable[str], do: Callable[[connect.Session, str], object]) -> None:
+    """Do something to each name and print it; likewise."""
     with connect.session(connect.of(ctx)) as session:
 
         def one(name: str) -> None:
-            delete(session, name)
+            do(session, name)
             out(clean(name))
 
         _, good = each(names, one)

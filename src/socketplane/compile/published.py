@@ -23,13 +23,18 @@ def compile_published(output: Output, cluster: Cluster) -> None:
     """Add what exists once: the group of those whom the outside reaches where no policy says otherwise."""
     name = names.PUBLISHED_GROUP
     group = output.row("Port_Group", name, {"name": name})
-    outside = within(Direction.INGRESS, all_but([cluster.pool, cluster.hosts]))
-    match = f"{subject(Direction.INGRESS, name)} && {outside}"
-    acl.add(output, group, "base/published", acl.allow(Direction.INGRESS, acl.BASE_ALLOW, match, name="base"))
+    columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
+    acl.add(output, group, "base/published", columns)
     # A container that comes to itself so has an address meanwhile that nobody has: answers to it are taken for its own.
     itself = f"{subject(Direction.INGRESS, name)} && ip4.src == {names.nobody(cluster)}"
     acl.add(output, group, "published/itself", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
     output.row("Load_Balancer_Group", _KEY, {"name": names.balancers(output.cluster)})
+
+
+def from_outside(cluster: Cluster, group: str) -> str:
+    """Return the match for what comes to a port group from addresses that are neither containers' nor hosts' own ports'."""
+    outside = within(Direction.INGRESS, all_but([cluster.pool, cluster.hosts]))
+    return f"{subject(Direction.INGRESS, group)} && {outside}"
 
 
 def publish_on(output: Output, switch: UUID) -> None:

@@ -7,15 +7,15 @@ from ipaddress import IPv6Network
 from socketplane.compile import acl, names
 from socketplane.compile.anchor import compile_anchor
 from socketplane.compile.match import subject
-from socketplane.compile.published import publish_on
+from socketplane.compile.published import from_outside, publish_on
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.spec import Direction
-from socketplane.model.types import LINK_LOCAL6, Network, mac_of
+from socketplane.model.types import LINK_LOCAL6, Cluster, Network, mac_of
 
 
-def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) -> None:
+def compile_network(output: Output, cluster: Cluster, network: Network, *, unknown_cut_off: bool) -> None:
     """Add a network's rows. An internal one is not joined to the router: nothing leads in or out."""
     name = names.switch(network.id)
     notes = {"network": network.name or ""}
@@ -34,12 +34,12 @@ def compile_network(output: Output, network: Network, *, unknown_cut_off: bool) 
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
     compile_anchor(output, network)
-    _defaults(output, network, notes)
+    _defaults(output, cluster, network, notes)
     _unknown(output, network, notes, unknown_cut_off=unknown_cut_off)
 
 
-def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
-    """Free inside, nothing from other networks. Every connection is tracked from its first packet on.
+def _defaults(output: Output, cluster: Cluster, network: Network, notes: dict[str, str]) -> None:
+    """Free inside, nothing from other networks, and from outside where it is routed. All is tracked from the first packet.
 
     Without the allowing ACLs the first policy would cut connections that it allows: their answers were untracked.
     """
@@ -53,6 +53,8 @@ def _defaults(output: Output, network: Network, notes: dict[str, str]) -> None:
             Direction.INGRESS, acl.BASE_DROP, f"{into} && ip", name=ISOLATION, meter=names.ISOLATION_METER
         ),
     }
+    if network.routed:
+        acls["outside"] = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
     if network.subnet6 is not None:
         acls |= _ipv6(network.subnet6, out, into)
     for key, columns in acls.items():

@@ -53,7 +53,7 @@ def compile_unit(context: Context, unit: Unit) -> Output:
     elif kind == "network" and key in index.networks:
         network = index.networks[key]
         cut_off = bool(index.policies_on(network)) or context.cuts.any_of(network_labels(network))
-        compile_network(output, network, unknown_cut_off=cut_off)
+        compile_network(output, context.cluster, network, unknown_cut_off=cut_off)
     elif kind == "host" and key in index.hosts:
         compile_host(output, context.cluster, index.hosts[key])
     elif kind == "policy" and key in index.policies:

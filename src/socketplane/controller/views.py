@@ -63,6 +63,7 @@ class Views:
             subnet6=network.subnet6,
             gateway6=network.gateway6,
             internal=network.internal,
+            routed=network.routed,
             labels=dict(network.labels),
             endpoints=len(self._intent.endpoints_of_network.get(network.id, ())),
             created=network.created,

@@ -96,6 +96,8 @@ class Network:
     """None: the network has IPv4 only."""
     gateway6: IPv6Address | None = None
     """There with `subnet6`, and only then."""
+    routed: bool = False
+    """Whether the outside meets its containers at their own addresses, both ways; never with `internal`."""
 
     @property
     def subnets(self) -> tuple[Subnet, ...]:

@@ -112,14 +112,26 @@ def _way(packet: Packet) -> Verdict | None:
 
 
 def _from_outside(packet: Packet, source: Address) -> Verdict | None:
-    """Judge the way from an address that is no container's: the destination's host lets in what is published."""
-    destination, cluster = packet.destination, packet.view.cluster
-    published = isinstance(destination, Endpoint) and next(let_in(destination, packet.protocol, packet.port), None)
-    if not published or source.version != 4 or any(source in taken for taken in (cluster.pool, cluster.hosts)):
-        reason = "hosts let nothing in from outside but to published ports"
+    """Judge the way from an address that is no container's: hosts let in what is published, and to routed networks."""
+    cluster = packet.view.cluster
+    way = _way_in(packet) if source.version == 4 else None
+    if way is None or any(source in taken for taken in (cluster.pool, cluster.hosts)):
+        reason = "hosts let nothing in from outside but to published ports and routed networks"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
-    packet.steps.append(f"its host publishes {published}")
+    packet.steps.append(way)
     return None
+
+
+def _way_in(packet: Packet) -> str | None:
+    """Return how a packet from outside comes to its destination; None where there is no way."""
+    destination = packet.destination
+    if not isinstance(destination, Endpoint):
+        return None
+    network = packet.view.networks[destination.network]
+    if network.routed:
+        return f"network {network.name or network.id} is routed"
+    published = next(let_in(destination, packet.protocol, packet.port), None)
+    return f"its host publishes {published}" if published else None
 
 
 def _to_address(packet: Packet, address: Address) -> Verdict | None:
@@ -149,7 +161,7 @@ def _ingress(packet: Packet) -> Verdict:
     if isinstance(source, Endpoint) and source.network == destination.network:
         return _default(packet, "free inside a network: no ingress policy selects the destination")
     if isinstance(source, IPv4Address):
-        return _default(packet, "published ports are open to all outside: no ingress policy selects the destination")
+        return _default(packet, "published ports and routed networks are open to all outside: no ingress policy selects it")
     reason = "networks are isolated unless an ingress policy of the target allows it"
     return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
 

@@ -24,6 +24,8 @@ class NetworkCreate(Wire):
     """None: with `ipv6`, the next free one of the cluster's IPv6 pool."""
     gateway6: IPv6Address | None = None
     internal: bool = False
+    routed: bool = False
+    """Whether the outside meets its containers at their own addresses; not with `internal`."""
     labels: Labels = {}
     request: str = ""
     """Id made by an agent: the same twice means once."""
@@ -39,6 +41,8 @@ class NetworkPatch(Wire):
     subnet6: IPv6Network | None = None
     gateway6: IPv6Address | None = None
     internal: bool | None = None
+    routed: bool | None = None
+    """May change at any time; once the network has its name, by an administrator only."""
     labels: Labels | None = None
 
 
@@ -53,6 +57,7 @@ class Network(Wire):
     subnet6: IPv6Network | None = None
     gateway6: IPv6Address | None = None
     internal: bool = False
+    routed: bool = False
     labels: Labels = {}
     endpoints: int = 0
     created: float = 0.0

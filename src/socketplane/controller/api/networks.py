@@ -72,9 +72,12 @@ async def create_network(body: Annotated[wire.NetworkCreate, body_as(wire.Networ
 @router.patch("/networks/{network}", openapi_extra=body_is(wire.NetworkPatch))
 async def patch_network(network: UUID, body: Patch, ctx: Ctx) -> wire.Network:
     """Name a pending network, or change what may still be changed."""
-    origin = ctx.active.store.committed.network(network).origin
-    if ctx.caller is not None and ctx.caller.name != origin:
-        raise Forbidden(f"only an administrator or host {origin or '(none)'} may change this network", field="network")
+    known = ctx.active.store.committed.network(network)
+    if ctx.caller is not None and ctx.caller.name != known.origin:
+        owner = known.origin or "(none)"
+        raise Forbidden(f"only an administrator or host {owner} may change this network", field="network")
+    if ctx.caller is not None and known.name and body.routed not in (None, known.routed):
+        raise Forbidden("only an administrator may open a network that is in use, or close it", field="routed")
     ctx.active.reconciler.require()
     changed = await ctx.active.writer.submit(lambda draft: networks.patch(draft, network, body))
     await ctx.written()

@@ -39,11 +39,13 @@ def create(draft: Draft, body: wire.NetworkCreate, origin: str) -> Network:
         gateway=plan.gateway,
         ip_range=plan.ip_range,
         internal=body.internal,
+        routed=body.routed,
         labels=body.labels,
         created=draft.now,
         origin=origin,
         request=body.request,
     )
+    _check_ways(network)
     if _wants_ipv6(body):
         network = _with_ipv6(draft, network, body)
     draft.put(network)
@@ -63,6 +65,9 @@ def patch(draft: Draft, uuid: UUID, body: wire.NetworkPatch) -> Network:
     if body.internal is not None and body.internal != network.internal:
         _refuse_endpoints(draft.intent, network, "internal")
         changed = replace(changed, internal=body.internal)
+    if body.routed is not None:
+        changed = replace(changed, routed=body.routed)
+    _check_ways(changed)
     if body.labels is not None:
         changed = replace(changed, labels=body.labels)
     if network.subnet6 is None and _wants_ipv6(body):
@@ -159,6 +164,13 @@ def _with_ipv6(draft: Draft, network: Network, body: wire.NetworkCreate | wire.N
         draft.intent.cluster.cluster, draft.intent.networks.values(), subnet=body.subnet6, gateway=body.gateway6
     )
     return replace(network, subnet6=subnet, gateway6=gateway)
+
+
+def _check_ways(network: Network) -> None:
+    if network.internal and network.routed:
+        raise InvalidInput(
+            "an internal network leads nowhere, so it can't be routed", field="routed", remedy="leave out one of the two"
+        )
 
 
 def _check_name(intent: Intent, name: str) -> None:

@@ -11,7 +11,8 @@ from socketplane.model.compose.substitute import Variables
 from socketplane.model.compose.values import flag, labels, mapping, sequence
 from socketplane.model.fields import text
 
-_FIELDS = ("name", "external", "internal", "driver", "labels", "ipam")
+_FIELDS = ("name", "external", "internal", "driver", "driver_opts", "labels", "ipam")
+_ROUTED = "socketplane.routed"
 
 
 def read_network(key: str, value: object, path: str, project: str, variables: Variables) -> ProjectNetwork:
@@ -29,11 +30,17 @@ def read_network(key: str, value: object, path: str, project: str, variables: Va
         key,
         name or f"{project}_{key}",
         internal=flag(found.get("internal", False), f"{path}.internal"),
+        routed=_routed(found.get("driver_opts"), f"{path}.driver_opts"),
         driver=text(found.get("driver", ""), f"{path}.driver"),
         labels={**labels(found.get("labels"), f"{path}.labels"), NETWORK: key, PROJECT: project},
         subnet=subnet,
         gateway=gateway,
     )
+
+
+def _routed(value: object, path: str) -> bool:
+    found = mapping(value, path, (_ROUTED,)).get(_ROUTED, False)
+    return flag(found, f"{path}.{_ROUTED}")
 
 
 def _addresses(value: object, path: str) -> tuple[IPv4Network | None, IPv4Address | None]:

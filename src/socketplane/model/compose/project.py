@@ -81,6 +81,7 @@ class ProjectNetwork:
     name: str
     external: bool = False
     internal: bool = False
+    routed: bool = False
     driver: str = ""
     labels: Labels = field(default_factory=dict)
     subnet: IPv4Network | None = None

@@ -109,7 +109,9 @@ def _networks(cluster: Cluster, projects: Iterable[Project]) -> dict[str, Networ
                 remedy = "give --pool as the cluster has it"
             raise InvalidInput(f"{project.filename}: {error.message}", field=place, remedy=remedy) from None
         identity = uuid5(_ID, name)
-        made[name] = Network(identity, name, plan.subnet, plan.gateway, None, network.internal, network.labels)
+        made[name] = Network(
+            identity, name, plan.subnet, plan.gateway, None, network.internal, network.labels, routed=network.routed
+        )
     return made
 
 
