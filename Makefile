@@ -6,6 +6,8 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 BIN := $(VENV)/bin
 SOCKETPLANE := $(BIN)/socketplane
 PYTEST := $(BIN)/pytest -q --durations=10
+# Most of these tests wait for programs, and none shares anything with another.
+SIDE_BY_SIDE := -n 3
 
 .PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-all bench lint format docs clean
 
@@ -49,10 +51,10 @@ demo: packages venv ## three hosts on this machine, an application over them, an
 test: packages venv test-unit test-databases test-lab ## everything that CI runs
 
 test-unit: venv
-	@$(PYTEST) tests/unit tests/property tests/golden tests/fuzz tests/cli
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/property tests/golden tests/fuzz tests/cli
 
 test-databases: packages venv
-	@$(PYTEST) tests/ovsdb tests/northd tests/controller tests/agent
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/ovsdb tests/northd tests/controller tests/agent
 
 test-lab: packages venv
 	@$(PYTEST) tests/datapath tests/cluster tests/lab -m "not slow"

@@ -241,7 +241,7 @@ async def h2(make_host):
     return await make_host("h2")
 
 
-async def until(condition, seconds=5.0):
+async def until(condition, seconds=20.0):
     """Return the condition's value (it may be async) as soon as it is true."""
     async with asyncio.timeout(seconds):
         while True:

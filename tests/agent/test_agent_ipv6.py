@@ -15,7 +15,7 @@ async def six(world, name="six", **more):
 async def test_a_network_of_the_cluster_is_on_every_engine_with_ipv6(world, h1, h2, until):
     made = await six(world)
     for host in (h1, h2):
-        await until(lambda host=host: "six" in host.engine.names(), 2)
+        await until(lambda host=host: "six" in host.engine.names())
         net = host.engine.net("six")
         assert (net.subnet6, net.gateway6) == (made["subnet6"], f"{made['gateway6']}/64")
         assert net.pool6_id == f"{made['id']}/v6"
@@ -32,20 +32,20 @@ async def test_a_network_of_the_cluster_is_on_every_engine_with_ipv6(world, h1, 
 
 async def test_a_network_made_with_docker_may_have_ipv6(world, h1, h2, until):
     await h1.engine.network_create("web", ipv6=True)
-    await until(lambda: "web" in h2.engine.names(), 2)
+    await until(lambda: "web" in h2.engine.names())
     web = (await world.networks())["web"]
     assert web["subnet6"] == h1.engine.net("web").subnet6 == h2.engine.net("web").subnet6
     pool = IPv6Network(web["subnet6"]).supernet(new_prefix=48)
     gateway = str(pool[(7 << 64) + 9])
     await h1.engine.network_create("own", ipv6=True, subnet6=f"{pool[7 << 64]}/64", gateway6=gateway)
-    await until(lambda: "own" in h2.engine.names(), 2)
+    await until(lambda: "own" in h2.engine.names())
     own = (await world.networks())["own"]
     assert (own["subnet6"], own["gateway6"]) == (f"{pool[7 << 64]}/64", gateway)
     with pytest.raises(EngineError, match="overlaps"):
         await h2.engine.network_create("again", ipv6=True, subnet6=own["subnet6"])
     assert set(await world.networks()) == {"web", "own"}
     await h1.engine.network_rm("own")
-    await until(lambda: "own" not in h2.engine.names(), 2)
+    await until(lambda: "own" not in h2.engine.names())
 
 
 async def test_pools_that_do_not_belong_together_are_refused(world, h1):
@@ -71,7 +71,7 @@ async def test_pools_that_do_not_belong_together_are_refused(world, h1):
 
 async def test_a_named_address_is_had_again_after_a_restart(world, h1, until):
     made = await six(world)
-    await until(lambda: "six" in h1.engine.names(), 2)
+    await until(lambda: "six" in h1.engine.names())
     wanted = str(IPv6Network(made["subnet6"])[0xBEEF])
     box = await h1.engine.run("a", "six", ip6=wanted)
     with pytest.raises(EngineError, match="held by container a on host h1"):
@@ -86,7 +86,7 @@ async def test_a_named_address_is_had_again_after_a_restart(world, h1, until):
 
 async def test_an_internal_network_has_no_gateway(world, h1, until):
     await six(world, internal=True)
-    await until(lambda: "six" in h1.engine.names(), 2)
+    await until(lambda: "six" in h1.engine.names())
     box = await h1.engine.run("a", "six")
     (place,) = box.places.values()
     assert (place.gateway, place.gateway6) == ("", "")
@@ -95,7 +95,7 @@ async def test_an_internal_network_has_no_gateway(world, h1, until):
 
 async def test_what_the_controller_lost_is_told_again(world, h1, until):
     await six(world)
-    await until(lambda: "six" in h1.engine.names(), 2)
+    await until(lambda: "six" in h1.engine.names())
     box = await h1.engine.run("a", "six")
     (place,) = box.places.values()
     async with world.controller.client("h1") as client:

@@ -18,7 +18,7 @@ def test_transactions_monitors_locks_and_reconnection_on_uvloop(tmp_path: Path) 
     async def main() -> None:
         async with OvsdbServer(SCHEMA, tmp_path / "server") as server:
             for remote in (server.remote, server.tcp_remote):
-                async with Client([remote], "Test", probe_interval=0.05, backoff=QUICK) as client:
+                async with Client([remote], "Test", probe_interval=0.5, backoff=QUICK) as client:
                     replica = await client.monitor({"Thing": ["name"]})
                     await client.transact(insert("Thing", {"name": f"{remote} 1"}))
                     await server.kill()

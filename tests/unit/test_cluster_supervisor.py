@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,8 +115,10 @@ def test_one_that_never_works_is_an_error(folder: Path) -> None:
 def test_a_pidfile_that_names_another_program_is_no_daemon(folder: Path) -> None:
     daemon = server(folder)
     daemon.pidfile.parent.mkdir()
-    daemon.pidfile.write_text(f"{os.getppid()}\n")
-    assert probe.pid_of(daemon) is None
+    with subprocess.Popen(["sleep", "60"]) as another:
+        daemon.pidfile.write_text(f"{another.pid}\n")
+        assert probe.pid_of(daemon) is None
+        another.kill()
     daemon.pidfile.write_text("rubbish")
     assert probe.pid_of(daemon) is None
 
