@@ -253,3 +253,17 @@ def test_a_stranger_is_refused(world: World, tmp_path: Path) -> None:
     flags = ["--controller", world.address, "--ca", str(tmp_path / "pki/ca.crt")]
     flags += ["--cert", str(tmp_path / "pki/host.crt"), "--key", str(tmp_path / "pki/host.key")]
     assert "is not trusted" in world.member(*flags, "network", "ls", code=1).stderr
+
+
+def test_an_administrator_labels_hosts(world: World) -> None:
+    def labels() -> dict[str, str]:
+        return dict(world.manager.json("host", "inspect", "h2")[0]["labels"])
+
+    world.manager("host", "update", "h2", "--label-add", "rack=a", "--label-add", "disk")
+    assert labels() == {"rack": "a", "disk": ""}
+    world.manager("host", "update", "h2", "--label-rm", "disk")
+    assert labels() == {"rack": "a"}
+    refused = world.manager("host", "update", "h2", "--label-add", "socketplane.io/host=h1", code=1)
+    assert "socketplane.io/host is the host's name" in refused.stderr
+    world.manager("host", "update", "h2", code=2)
+    assert labels() == {"rack": "a"}

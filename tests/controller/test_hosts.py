@@ -131,6 +131,12 @@ async def test_the_first_host_needs_no_token_and_twice_is_once(world):
     assert world.active.writer.transactions == before
     labelled = await world.admin.call("PATCH", "/v1/hosts/h1", {"labels": {"rack": "a"}})
     assert labelled["labels"] == {"rack": "a"}
+    changed = await world.admin.call("PATCH", "/v1/hosts/h1", {"add": {"disk": "ssd"}, "remove": ["rack", "none"]})
+    assert changed["labels"] == {"disk": "ssd"}
+    for key in ("socketplane.io/host", "kubernetes.io/hostname"):
+        with pytest.raises(InvalidInput, match="is the host's name"):
+            await world.admin.call("PATCH", "/v1/hosts/h1", {"add": {key: "h2"}})
+    assert (await world.admin.call("GET", "/v1/hosts/h1"))["labels"] == {"disk": "ssd"}
 
 
 async def test_a_host_leaves(world):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from hypothesis import given
@@ -22,9 +22,15 @@ from support.random_cluster import expressible
 
 Cluster = tuple[View, list[Endpoint]]
 packets = st.tuples(st.sampled_from([None, *Protocol]), st.sampled_from([53, 80, 81, 443, 8080]))
-HOSTS = [host(1), host(2)]
+HOSTS = [replace(host(1), labels={"rack": "a"}), host(2)]
 OUTSIDE6 = [IPv6Address("2001:db8::9"), CLUSTER.pool6.network_address + 900]
-OUTSIDE = [address_of(3), address_of(9), CLUSTER.pool.network_address + 900, CLUSTER.pool.broadcast_address - 1]
+OUTSIDE = [
+    IPv4Address("192.0.2.2"),
+    address_of(3),
+    address_of(9),
+    CLUSTER.pool.network_address + 900,
+    CLUSTER.pool.broadcast_address - 1,
+]
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -33,7 +39,7 @@ OUTSIDE = [address_of(3), address_of(9), CLUSTER.pool.network_address + 900, CLU
 def test_what_is_compiled_means_what_the_verdict_says(
     version: int, tiers: bool, cluster: Cluster, packet: tuple[Protocol | None, int]
 ) -> None:
-    view, endpoints = cluster
+    view, endpoints = replace(cluster[0], hosts=HOSTS), cluster[1]
     if not tiers:
         view = replace(view, policies=expressible(list(view.policies)))
     features, (protocol, port) = Features(acl_tier=tiers), packet

@@ -20,26 +20,34 @@ from support.intent import CLUSTER, address_of, host
 from support.policies import views
 
 Service = tuple[Protocol | None, int | None]
+HOSTS = [replace(host(1), labels={"rack": "a"}), host(2)]
 SERVICES: list[Service] = [(None, None), *((protocol, port) for protocol in Protocol for port in (53, 80, 81, 443, 9))]
 FEW: list[Service] = [(None, None), (Protocol.TCP, 80), (Protocol.TCP, 81), (Protocol.UDP, 53), (Protocol.SCTP, 443)]
-ADDRESSES = [address_of(1), address_of(9), address_of(200), CLUSTER.hosts.network_address + 9, IPv4Address("203.0.113.9")]
+ADDRESSES = [
+    address_of(1),
+    address_of(9),
+    address_of(200),
+    IPv4Address("192.0.2.1"),
+    CLUSTER.hosts.network_address + 9,
+    IPv4Address("203.0.113.9"),
+]
 ADDRESSES6 = [*map(IPv6Address, ["2001:db8::9", "fe80::1"]), *(CLUSTER.pool6.network_address + n for n in (1, 77))]
 INSIDE = [CLUSTER.pool.network_address + 1, CLUSTER.pool.network_address + 1025, CLUSTER.pool.broadcast_address - 1]
 
 
 def pairs(endpoints: list[Endpoint]) -> list[tuple[Party, Party]]:
-    others: list[Party] = [host(1), host(2), *ADDRESSES, *INSIDE]
+    others: list[Party] = [*HOSTS, *ADDRESSES, *INSIDE]
     found: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, *others]]
-    return found + [(a, b) for a in [host(1), host(2), ADDRESSES[0]] for b in endpoints]
+    return found + [(a, b) for a in [*HOSTS, ADDRESSES[0]] for b in endpoints]
 
 
 @pytest.mark.parametrize("version", [4, 6])
 @given(views())
 def test_a_service_may_be_opened_if_the_verdict_says_so(version: int, cluster: tuple[View, list[Endpoint]]) -> None:
     view, endpoints = cluster
-    view = replace(view, endpoints=endpoints, hosts=[host(1), host(2)])
+    view = replace(view, endpoints=endpoints, hosts=HOSTS)
     reach = Reach(view, Cells(view, view.policies, lambda _: "", version))
-    inner: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, host(1), *ADDRESSES6]]
+    inner: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, HOSTS[0], *ADDRESSES6]]
     for source, destination in pairs(endpoints) if version == 4 else inner:
         allowed = reach.ports(source, destination)
         for service in SERVICES:
@@ -65,7 +73,7 @@ def shown(view: View) -> list[tuple[Party, Party]]:
 def test_a_difference_is_what_one_verdict_allows_and_the_other_denies(
     cluster: tuple[View, list[Endpoint]], other: tuple[View, list[Endpoint]]
 ) -> None:
-    after = replace(cluster[0], endpoints=cluster[1], hosts=[host(1), host(2)])
+    after = replace(cluster[0], endpoints=cluster[1], hosts=HOSTS)
     before = replace(after, policies=other[0].policies)
     cells, gained, lost = difference(before, after)
     for source, destination in shown(after):

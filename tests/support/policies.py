@@ -13,6 +13,7 @@ from socketplane.model.spec import (
     Block,
     ClusterRule,
     ClusterSpec,
+    Hosts,
     Members,
     Operator,
     Peer,
@@ -93,7 +94,9 @@ def requirements(draw: st.DrawFn) -> Requirement:
     return Requirement(draw(_keys), operator, values)
 
 
-selectors = st.builds(Selector.of, labels, st.lists(requirements(), max_size=1))
+selectors = st.builds(Selector.of, labels, st.lists(requirements(), max_size=1)) | st.just(
+    Selector.of({"socketplane.io/host": "h1"})
+)
 network_selectors = st.builds(
     Selector.of,
     st.sampled_from([{}, {}, {"zone": "a"}, {"kubernetes.io/metadata.name": "web"}]),
@@ -127,6 +130,14 @@ _peers: st.SearchStrategy[Peer] = st.one_of(
 rules = st.builds(Rule, st.none() | st.lists(_peers, min_size=1, max_size=2).map(tuple), port_lists)
 directions = st.none() | st.lists(rules, max_size=2).map(tuple)
 specs = st.builds(PolicySpec, selectors, directions, directions, st.sampled_from([False, False, False, True]))
+host_peers = st.builds(
+    Hosts,
+    st.builds(
+        Selector.of,
+        st.sampled_from([{}, {"rack": "a"}, {"kubernetes.io/hostname": "h1"}, {"socketplane.io/host": "h2"}]),
+        st.lists(st.builds(Requirement, st.just("rack"), st.just(Operator.DOES_NOT_EXIST)), max_size=1),
+    ),
+)
 _everywhere = st.builds(Members, selectors, network_selectors)
 
 
@@ -141,7 +152,7 @@ cluster_specs = st.builds(
     st.integers(0, 3),
     _everywhere,
     _cluster_rules(_everywhere),
-    _cluster_rules(_everywhere | blocks(pool=True)),
+    _cluster_rules(_everywhere | blocks(pool=True) | host_peers),
 )
 
 

@@ -16,6 +16,7 @@ from socketplane.model.spec import (
     Block,
     ClusterRule,
     ClusterSpec,
+    Hosts,
     Members,
     Operator,
     Peer,
@@ -73,7 +74,7 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
     """Return a cluster; the last network is internal."""
     draw = Draw(seed)
     # To the tracer every host is the container's own, so all have the same resolvers.
-    hosts: list[Host] = [replace(host(number), resolvers=RESOLVERS) for number in (1, 2, 3)]
+    hosts: list[Host] = [replace(host(number), resolvers=RESOLVERS, labels=draw.labels("rack")) for number in (1, 2, 3)]
     networks: list[Network] = [
         replace(
             network(n, internal=n == 2, ipv6=draw.chance(0.7)),
@@ -97,7 +98,8 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
     """Return packets between containers, from them to the outside, and from hosts (their own, or else others) to them."""
     draw = Draw(seed)
     gateways = [item.gateway for item in cluster.networks.values()]
-    others: list[Party] = [*cluster.hosts, *gateways, CLUSTER.pool.broadcast_address - 1, *RESOLVERS]
+    underlay = [IPv4Address(each.address) for each in cluster.hosts]
+    others: list[Party] = [*cluster.hosts, *underlay, *gateways, CLUSTER.pool.broadcast_address - 1, *RESOLVERS]
     found: list[Packet] = []
     while len(found) < count:
         if draw.chance(0.15):
@@ -181,6 +183,9 @@ class Draw:
         return self.selector("zone")
 
     def members(self, *, own: bool) -> Members:
+        if self.chance(0.1):
+            there = Selector.of({"socketplane.io/host": self.choice(["h1", "h2"])})
+            return Members(there, None if own and self.chance(0.6) else self.networks())
         return Members(self.selector("app", "tier"), None if own and self.chance(0.6) else self.networks())
 
     def block(self, *, pool: bool) -> Block:
@@ -189,9 +194,16 @@ class Draw:
             return Block(ip_network(cidr), (), True)
         return Block(ip_network(cidr), tuple(map(ip_network, excepts)) if self.chance(0.5) else ())
 
+    def hosts(self) -> Hosts:
+        return Hosts(Selector.of({"kubernetes.io/hostname": "h2"}) if self.chance(0.3) else self.selector("rack"))
+
     def peers(self, *, own: bool, blocks: bool) -> tuple[Peer, ...]:
         return tuple(
-            self.block(pool=not own) if blocks and self.chance(0.3) else self.members(own=own)
+            self.hosts()
+            if blocks and not own and self.chance(0.2)
+            else self.block(pool=not own)
+            if blocks and self.chance(0.3)
+            else self.members(own=own)
             for _ in range(self.between(1, 2))
         )
 

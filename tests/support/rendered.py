@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from socketplane.model.spec import Block, ClusterRule, ClusterSpec, Members, Peer, Policy, PolicySpec, Port, Rule, Selector
+from socketplane.model.spec import (
+    Block,
+    ClusterRule,
+    ClusterSpec,
+    Hosts,
+    Members,
+    Peer,
+    Policy,
+    PolicySpec,
+    Port,
+    Rule,
+    Selector,
+)
 
 Document = dict[str, Any]
 
@@ -55,6 +67,7 @@ def _rule(rule: Rule, peers: str) -> Document:
 def _peer(peer: Peer) -> Document:
     if isinstance(peer, Block):
         return {"ipBlock": {"cidr": str(peer.cidr), **({"except": list(map(str, peer.excepts))} if peer.excepts else {})}}
+    assert isinstance(peer, Members), "a NetworkPolicy has no peers that are hosts"
     networks = {} if peer.networks is None else {"namespaceSelector": _selector(peer.networks)}
     return {**networks, "podSelector": _selector(peer.endpoints)}
 
@@ -72,6 +85,8 @@ def _cluster_rule(rule: ClusterRule, peers: str) -> Document:
 
 
 def _cluster_peer(peer: Peer) -> Document:
+    if isinstance(peer, Hosts):
+        return {"nodes": _selector(peer.selector)}
     return {"networks": [str(peer.cidr)]} if isinstance(peer, Block) else _pods(peer)
 
 

@@ -126,7 +126,6 @@ def test_there_is_no_audit_mode_for_it() -> None:
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        (egress(to=[EVERYBODY, {"nodes": {}}]), f"{RULE}.to[1].nodes"),
         (egress(to=[{"domainNames": ["example.com"]}]), f"{RULE}.to[0].domainNames"),
         (egress(protocols=[{"destinationNamedPort": "http"}]), f"{RULE}.protocols[0].destinationNamedPort"),
         (tcp(number="http"), f"{PORT}.number"),

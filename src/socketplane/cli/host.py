@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from socketplane.cli import connect, nouns
+from socketplane.cli import connect, nouns, parse
 from socketplane.cli.complete import host_names
 from socketplane.cli.output import Column, Output, OutputOption, QuietOption, age, examples, show
 
@@ -52,6 +52,29 @@ def ls(ctx: typer.Context, output: OutputOption = Output.TABLE, quiet: QuietOpti
 def inspect(ctx: typer.Context, hosts: Names, output: OutputOption = Output.JSON) -> None:
     """Show all that is known of hosts."""
     nouns.inspect(ctx, hosts, output, lambda session, name: [session.get(connect.path("hosts", name))])
+
+
+@app.command(
+    "update",
+    epilog=examples(
+        "socketplane host update h1 --label-add rack=r1 --label-add disk=ssd", "socketplane host update h1 --label-rm rack"
+    ),
+)
+def update(
+    ctx: typer.Context,
+    hosts: Names,
+    label_add: Annotated[list[str], typer.Option("--label-add", metavar="KEY=VALUE", help="Set a label; repeatable.")] = [],  # noqa: B006
+    label_rm: Annotated[list[str], typer.Option("--label-rm", metavar="KEY", help="Remove a label; repeatable.")] = [],  # noqa: B006
+) -> None:
+    """Change labels of hosts, by which policies select hosts."""
+    if not label_add and not label_rm:
+        raise typer.BadParameter("nothing to change", param_hint="--label-add or --label-rm")
+    from socketplane import wire  # heavy: pydantic
+
+    body = parse.body(wire.HostPatch, {"add": parse.labels(label_add, "--label-add"), "remove": label_rm})
+    with connect.session(connect.of(ctx)) as session:
+        for name in hosts:
+            session.call("PATCH", connect.path("hosts", name), body)
 
 
 @app.command("rm", epilog=examples("socketplane host rm h3", "socketplane host rm h3 --force"))

@@ -70,11 +70,11 @@ def subnet(text: str, flag: str) -> IPv4Network:
         raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
-def labels(items: list[str]) -> dict[str, str]:
+def labels(items: list[str], flag: str = "--label") -> dict[str, str]:
     """Return key=value pairs; a key alone has the empty value, as for Docker."""
     pairs = [item.partition("=") for item in items]
     if not all(key for key, _, _ in pairs):
-        raise typer.BadParameter("a label is KEY=VALUE", param_hint="--label")
+        raise typer.BadParameter("a label is KEY=VALUE", param_hint=flag)
     return {key: value for key, _, value in pairs}
 
 

@@ -10,6 +10,7 @@ from socketplane.compile import qos
 from socketplane.compile.audit import Audit
 from socketplane.compile.features import Features
 from socketplane.compile.index import Index
+from socketplane.compile.nodes import HostGroups
 from socketplane.compile.ranks import Ranks
 from socketplane.compile.rows import Desired, Difference, Output
 from socketplane.compile.segment import (
@@ -26,7 +27,7 @@ from socketplane.compile.units import Context, Unit, compile_unit
 from socketplane.compile.unknown import Cuts
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Tier
 from socketplane.model.traffic import TrafficPolicy
-from socketplane.model.types import Cluster, Endpoint, Host, Network, network_labels
+from socketplane.model.types import Cluster, Endpoint, Host, Network, host_labels, network_labels
 
 Intent = Host | Network | Endpoint | Policy | TrafficPolicy
 
@@ -47,6 +48,7 @@ class Compiler:
         self._ranks = Ranks()
         self._cuts = Cuts()
         self._marks = qos.Marks()
+        self._nodes = HostGroups()
         self._outputs: dict[Unit, Output] = {}
         self._dirty: dict[Unit, None] = {("cluster", ""): None}
 
@@ -80,7 +82,15 @@ class Compiler:
         dirty, self._dirty = self._dirty, {}
         audit = Audit(tiers=self.features.acl_tier, baseline=self._ranks.any_of(Tier.BASELINE))
         context = Context(
-            self.cluster, self.features, self.index, self._segments, self._ranks, self._cuts, audit, self._marks
+            self.cluster,
+            self.features,
+            self.index,
+            self._segments,
+            self._ranks,
+            self._cuts,
+            audit,
+            self._marks,
+            self._nodes,
         )
         for unit in dirty:
             output = compile_unit(context, unit)
@@ -182,6 +192,9 @@ class Compiler:
             self._mark("policy", self._ranks.put(policy, policy.spec))
         for selector in self._cuts.replace(old, policy):
             self._mark("network", self.index.networks_selected(selector))
+        for selector in self._nodes.replace(old, policy):
+            self._mark("nodes", [selector])
+            self._mark("host", [host.name for host in self.index.hosts.values() if selector.matches(host_labels(host))])
         if had_baseline != self._ranks.any_of(Tier.BASELINE):
             self._mark_audits()
 

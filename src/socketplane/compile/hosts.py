@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from socketplane.compile import acl, names
 from socketplane.compile.match import one_of
+from socketplane.compile.nodes import join_groups
 from socketplane.compile.router import REROUTE_PRIORITY
 from socketplane.compile.rows import Output, identity
 from socketplane.model.resolver import RESOLVER_PORT, RESOLVER_PROTOCOLS
-from socketplane.model.spec import Direction
+from socketplane.model.spec import Direction, Selector
 from socketplane.model.types import Cluster, Host, mac_of
 
 
-def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
-    """Add a host's rows."""
+def compile_host(output: Output, cluster: Cluster, host: Host, groups: Collection[Selector]) -> None:
+    """Add a host's rows; `groups` are the selectors of hosts in use that select it."""
     name = names.host_port(host.name)
     notes = {"host": host.name}
     port = output.row(
@@ -21,7 +24,8 @@ def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
         {
             "name": name,
             "type": "",
-            "addresses": frozenset({f"{mac_of(host.gateway)} {host.gateway}"}),
+            # That on the underlay is nothing to the switch: groups that the port is in mean both.
+            "addresses": frozenset({" ".join([mac_of(host.gateway), str(host.gateway), host.address])}),
             # Answers from outside come in here with their own source addresses.
             "port_security": frozenset(),
             "options": {"requested-chassis": host.system_id},
@@ -29,6 +33,7 @@ def compile_host(output: Output, cluster: Cluster, host: Host) -> None:
         notes,
     )
     output.edge("Logical_Switch", identity(cluster.id, "Logical_Switch", names.HOSTS_SWITCH), "ports", port)
+    join_groups(output, port, groups)
     here = f'is_chassis_resident("{name}")'
     reroute = output.row(
         "Logical_Router_Policy",

@@ -11,7 +11,7 @@ from uuid import UUID
 from socketplane.compile import names
 from socketplane.compile.prefixes import Range, merged, prefixes
 from socketplane.compile.segment import segment_of
-from socketplane.model.spec import Block, Direction, Members, Peer, Port, Protocol
+from socketplane.model.spec import Block, Direction, Hosts, Members, Peer, Port, Protocol
 from socketplane.model.types import Cluster, Subnet
 
 IPV4 = (4,)
@@ -63,6 +63,7 @@ def _peer_matches(
         return
     found = list(peers)
     groups = {names.segment_group(*segment_of(peer, network)) for peer in found if isinstance(peer, Members)}
+    groups |= {names.hosts_group(peer.selector) for peer in found if isinstance(peer, Hosts)}
     for group in sorted(groups):
         yield group, f"{_field(direction, version)} == ${group}_ip{version}"
     addresses = prefixes((peer for peer in found if isinstance(peer, Block)), pool, version)

@@ -84,6 +84,11 @@ def segment_group(scope: UUID | Selector, selector: Selector) -> str:
     return network_group(scope) if selector.everything else f"sp_s_{_digest([scope.hex, _parts(selector)])}"
 
 
+def hosts_group(selector: Selector) -> str:
+    """Name of the port group of the hosts' own ports that a selector selects."""
+    return f"sp_h_{_digest([_parts(selector)])}"
+
+
 def _parts(selector: Selector) -> list[object]:
     expressions = [[want.key, want.operator, want.values] for want in selector.expressions]
     return [selector.match_labels, expressions]

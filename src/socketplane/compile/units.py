@@ -12,6 +12,7 @@ from socketplane.compile.audit import Audit
 from socketplane.compile.features import Features
 from socketplane.compile.hosts import compile_host
 from socketplane.compile.index import Index
+from socketplane.compile.nodes import HostGroups, compile_group
 from socketplane.compile.policy import compile_cluster_policy, compile_isolation, compile_policy
 from socketplane.compile.port import compile_endpoint
 from socketplane.compile.published import compile_balancers
@@ -41,6 +42,7 @@ class Context:
     cuts: Cuts
     audit: Audit
     marks: Marks
+    nodes: HostGroups
 
 
 def compile_unit(context: Context, unit: Unit) -> Output:
@@ -55,7 +57,10 @@ def compile_unit(context: Context, unit: Unit) -> Output:
         cut_off = bool(index.policies_on(network)) or context.cuts.any_of(network_labels(network))
         compile_network(output, context.cluster, network, unknown_cut_off=cut_off)
     elif kind == "host" and key in index.hosts:
-        compile_host(output, context.cluster, index.hosts[key])
+        host = index.hosts[key]
+        compile_host(output, context.cluster, host, context.nodes.of(host))
+    elif kind == "nodes" and key in context.nodes:
+        compile_group(output, key)
     elif kind == "policy" and key in index.policies:
         _policy(output, context, index.policies[key])
     elif kind == "segment":
@@ -118,6 +123,8 @@ def _text(unit: Unit) -> str:
     kind, key = unit
     if kind == "segment":
         return f"segment/{names.segment_group(*key)}"
+    if kind == "nodes":
+        return f"nodes/{names.hosts_group(key)}"
     if kind in ("policy", "traffic"):
         return f"{kind}/{'/'.join(part for part in key if part)}"
     return f"{kind}/{key}"

@@ -9,13 +9,13 @@ import orjson
 
 from socketplane.controller.store import Change
 from socketplane.model.spec import Policy
-from socketplane.model.types import Endpoint, Network
+from socketplane.model.types import Endpoint, Host, Network
 
 _BYTES = 16
 
 
 class Ruleset:
-    """Policies, and labels that change under an open connection.
+    """Policies, and labels of networks and hosts; and labels that change under an open connection.
 
     `current` is the revision of what is committed: of equal content, it is equal in every controller. `written` is
     that of what is in the northbound, with the count of writes there by which hosts tell when they have it.
@@ -57,8 +57,9 @@ def _fingerprint(item: object) -> int:
     """Return a number for what a value contributes to decisions; the sum of all, without carry, knows no order."""
     if isinstance(item, Policy):
         text = f"policy {item.network}/{item.name} {item.number} {item.document}"
-    elif isinstance(item, Network) and item.labels:
-        text = f"network {item.id} {orjson.dumps(dict(item.labels), option=orjson.OPT_SORT_KEYS).decode()}"
+    elif isinstance(item, Network | Host) and item.labels:
+        what = f"network {item.id}" if isinstance(item, Network) else f"host {item.name}"
+        text = f"{what} {orjson.dumps(dict(item.labels), option=orjson.OPT_SORT_KEYS).decode()}"
     else:
         return 0
     return int.from_bytes(blake2b(text.encode(), digest_size=_BYTES).digest())

@@ -8,12 +8,24 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from uuid import UUID
 
 from socketplane.model.prefixes import Prefixes
 from socketplane.model.selection import Party, View, address_of, labels_of, rules_of, subject_of
-from socketplane.model.spec import Block, Direction, Labels, Members, Operator, Peer, Policy, Requirement, Selector
-from socketplane.model.types import Address, Endpoint, Host, Subnet, network_labels
+from socketplane.model.spec import (
+    Block,
+    Direction,
+    Hosts,
+    Labels,
+    Members,
+    Operator,
+    Peer,
+    Policy,
+    Requirement,
+    Selector,
+)
+from socketplane.model.types import Address, Endpoint, Host, Subnet, host_labels, network_labels
 
 Mask = int
 """A set of cells: bit N is cell N."""
@@ -44,14 +56,13 @@ class Cell:
 class Vocabulary:
     """What selectors ask for: the keys of labels, and of each the values."""
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
+    def __init__(self, selectors: Iterable[Selector]) -> None:
         self.values: defaultdict[str, set[str]] = defaultdict(set)
-        for policy in policies:
-            for members in members_in(policy):
-                for key, value in members.endpoints.match_labels:
-                    self.values[key].add(value)
-                for expression in members.endpoints.expressions:
-                    self.values[expression.key].update(expression.values)
+        for selector in selectors:
+            for key, value in selector.match_labels:
+                self.values[key].add(value)
+            for expression in selector.expressions:
+                self.values[expression.key].update(expression.values)
         self._wanted = sorted(self.values.items())
 
     def signature(self, labels: Labels) -> tuple[str | bool, ...]:
@@ -72,8 +83,11 @@ class Cells:
     def __init__(self, view: View, policies: Collection[Policy], name: Naming, version: int = 4) -> None:
         self.version = version
         self._view = view
-        self._prefixes = Prefixes(view.cluster, {block for policy in policies for block in blocks_in(policy)}, version)
-        self._words = Vocabulary(policies)
+        blocks = {block for policy in policies for block in blocks_in(policy)}
+        self._underlay = _underlay(view, policies) if version == 4 else {}
+        self._prefixes = Prefixes(view.cluster, [*blocks, *(Block(cidr) for cidr in self._underlay)], version)
+        self._words = Vocabulary(selectors_in(policies))
+        self._host_words = Vocabulary(peer.selector for policy in policies for peer in hosts_in(policy))
         self._name = name
         self._keys: dict[object, int] = {}
         self.cells: list[Cell] = self._make()
@@ -93,14 +107,16 @@ class Cells:
         cells = [(key, Cell(self._name(members[0]), tuple(members))) for key, members in endpoints.items()]
         cells.sort(key=lambda pair: pair[1].group)
         cells += [(key, Cell("hosts", tuple(members))) for key, members in hosts.items()]
-        cells += [(prefix, Cell(str(prefix), prefix=prefix)) for prefix in self._prefixes]
+        for prefix in self._prefixes:
+            there = self._underlay.get(prefix)
+            cells.append((prefix, Cell(f"{there.name} ({there.address})" if there else str(prefix), prefix=prefix)))
         self._keys = {key: index for index, (key, _) in enumerate(cells)}
         return [cell for _, cell in cells]
 
     def _key(self, party: Party) -> object:
         prefix = self._prefixes.of(self._address(party))
         if isinstance(party, Host):
-            return "host", prefix
+            return "host", prefix, self._host_words.signature(host_labels(party))
         if not isinstance(party, Endpoint):
             return prefix
         words = self._words.signature(labels_of(self._view, party)) if party.known else ()
@@ -156,7 +172,20 @@ class Cells:
             return self.everyone
         found = 0
         for peer in peers:
-            found |= self.block(peer) if isinstance(peer, Block) else self.members(peer, own)
+            if isinstance(peer, Hosts):
+                found |= self.hosts_of(peer)
+            else:
+                found |= self.block(peer) if isinstance(peer, Block) else self.members(peer, own)
+        return found
+
+    def hosts_of(self, peer: Hosts) -> Mask:
+        """Return the hosts that are meant, with their addresses on the underlay."""
+        found = 0
+        for index in bits(self.hosts):
+            member = self.cells[index].members[0]
+            found |= 1 << index if isinstance(member, Host) and peer.selector.matches(host_labels(member)) else 0
+        for prefix, host in self._underlay.items():
+            found |= self._of_prefix[prefix] if peer.selector.matches(host_labels(host)) else 0
         return found
 
     def members(self, members: Members, own: str) -> Mask:
@@ -219,6 +248,23 @@ def members_in(policy: Policy) -> Iterator[Members]:
     """Yield a policy's subject and those peers that are members."""
     yield subject_of(policy)
     yield from (peer for peer in _peers(policy) if isinstance(peer, Members))
+
+
+def selectors_in(policies: Iterable[Policy]) -> Iterator[Selector]:
+    """Yield the selectors of endpoints that policies use."""
+    return (members.endpoints for policy in policies for members in members_in(policy))
+
+
+def hosts_in(policy: Policy) -> Iterator[Hosts]:
+    """Yield those of a policy's peers that are hosts."""
+    return (peer for peer in _peers(policy) if isinstance(peer, Hosts))
+
+
+def _underlay(view: View, policies: Iterable[Policy]) -> dict[Subnet, Host]:
+    """Return the hosts' addresses on the underlay, where policies speak of hosts: else nothing tells them from others."""
+    if not any(True for policy in policies for _ in hosts_in(policy)):
+        return {}
+    return {ip_network(host.address): host for host in view.hosts if host.address}
 
 
 def blocks_in(policy: Policy) -> Iterator[Block]:

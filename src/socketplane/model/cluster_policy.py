@@ -1,6 +1,6 @@
 """What is under `spec` of a ClusterNetworkPolicy (policy.networking.k8s.io/v1alpha2).
 
-The standard channel whole; of the experimental one each field is refused by name.
+The standard channel whole; of the experimental one `nodes`, and each other field is refused by name.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from socketplane.model.spec import (
     ClusterRule,
     ClusterSpec,
     Direction,
+    Hosts,
     Members,
     Peer,
     Port,
@@ -138,15 +139,15 @@ def _peers(value: object, path: str, direction: Direction) -> tuple[Peer, ...]:
 def _peer(value: object, path: str, direction: Direction) -> Sequence[Peer]:
     """Return what one peer stands for: each block of addresses is a peer of its own for us."""
     fields = Fields(value, path)
-    fields.refuse(
-        nodes="write the hosts' addresses as networks of an egress rule",
-        domainNames="write their addresses as networks of an egress rule",
-    )
-    if direction is Direction.INGRESS and fields.has("networks"):
-        remedy = "select who may come in with namespaces or pods"
-        raise InvalidInput("addresses can be peers of egress rules only", field=fields.at("networks"), remedy=remedy)
-    name, found = _one(fields, ("namespaces", "pods", *(["networks"] if direction is Direction.EGRESS else [])))
+    fields.refuse(domainNames="write their addresses as networks of an egress rule")
+    for name, what in (("networks", "addresses"), ("nodes", "hosts")):
+        if direction is Direction.INGRESS and fields.has(name):
+            remedy = "select who may come in with namespaces or pods"
+            raise InvalidInput(f"{what} can be peers of egress rules only", field=fields.at(name), remedy=remedy)
+    name, found = _one(fields, ("namespaces", "pods", *(["networks", "nodes"] if direction is Direction.EGRESS else [])))
     at = fields.at(name)
+    if name == "nodes":
+        return [Hosts(selector(found, at))]
     if name != "networks":
         return [_selected(name, found, at)]
     blocks = _bounded(found, at, 1, MAX_CIDRS, f"list one to {MAX_CIDRS} of them, and more as a further peer")

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from socketplane.model.cells import Cells, Mask, Naming, Vocabulary, bits
+from socketplane.model.cells import Cells, Mask, Naming, Vocabulary, bits, selectors_in
 from socketplane.model.portset import PortSet
 from socketplane.model.selection import View, labels_of
 from socketplane.model.sides import Partition
@@ -55,7 +55,7 @@ def naming(view: View, policies: Iterable[Policy], by: Sequence[str] = ()) -> Na
     That is Compose's service, or `app`, or else the keys that policies use.
     """
     wanted = [ALIASES.get(key, key) for key in by]
-    used = sorted(Vocabulary(policies).values.keys() - {LABEL_NETWORK})
+    used = sorted(Vocabulary(selectors_in(policies)).values.keys() - {LABEL_NETWORK})
 
     def name(endpoint: Endpoint) -> str:
         network = view.networks.get(endpoint.network)

@@ -13,6 +13,7 @@ from socketplane.model.spec import (
     ClusterRule,
     ClusterSpec,
     Direction,
+    Hosts,
     Labels,
     Members,
     Peer,
@@ -30,6 +31,7 @@ from socketplane.model.types import (
     Host,
     Network,
     effective_labels,
+    host_labels,
     network_labels,
 )
 
@@ -85,6 +87,14 @@ def in_block(cluster: Cluster, block: Block, address: Address) -> bool:
     return address not in LINK_LOCAL6 and (block.pool or address not in cluster.pool_of(address.version))
 
 
+def is_host(view: View, peer: Hosts, party: Party) -> bool:
+    """Return whether an end is one of the hosts that are meant, or one of their addresses."""
+    return any(
+        (party in (host, host.gateway) or str(party) == host.address) and peer.selector.matches(host_labels(host))
+        for host in view.hosts
+    )
+
+
 def has_peer(view: View, peers: Collection[Peer] | None, own: str, party: Party, version: int = 4) -> bool:
     """Return whether an end is one of a rule's peers, in packets of that version of IP."""
     if peers is None:
@@ -93,6 +103,9 @@ def has_peer(view: View, peers: Collection[Peer] | None, own: str, party: Party,
         if isinstance(peer, Block):
             address = address_of(party, version)
             if address is not None and in_block(view.cluster, peer, address):
+                return True
+        elif isinstance(peer, Hosts):
+            if not isinstance(party, Endpoint) and is_host(view, peer, party):
                 return True
         elif isinstance(party, Endpoint) and is_member(view, peer, own, party):
             return True

@@ -11,7 +11,19 @@ from socketplane.model.portset import PortSet, of_ports
 from socketplane.model.reach import Reach
 from socketplane.model.selection import rules_of
 from socketplane.model.sides import Partition, Places, Side, product
-from socketplane.model.spec import Block, Cidr, ClusterRule, ClusterSpec, Direction, Peer, Policy, PolicySpec, Rule, Tier
+from socketplane.model.spec import (
+    Block,
+    Cidr,
+    ClusterRule,
+    ClusterSpec,
+    Direction,
+    Hosts,
+    Peer,
+    Policy,
+    PolicySpec,
+    Rule,
+    Tier,
+)
 
 Found = tuple[str, str, str]
 """Which rule (ingress[0], or empty for all of the policy), what is said, and what to do."""
@@ -141,7 +153,9 @@ def _includes(peer: Peer, inner: Peer) -> bool:
         return all(
             not hole.overlaps(inner.cidr) or any(_within(hole, other) for other in inner.excepts) for hole in peer.excepts
         )
-    if isinstance(inner, Block):
+    if isinstance(peer, Hosts):
+        return isinstance(inner, Hosts) and (peer.selector == inner.selector or peer.selector.everything)
+    if isinstance(inner, Block | Hosts):
         return False
     everywhere = peer.networks == inner.networks or (peer.networks is not None and peer.networks.everything)
     return everywhere and (peer.endpoints == inner.endpoints or peer.endpoints.everything)

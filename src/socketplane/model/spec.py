@@ -124,7 +124,14 @@ class Block:
     pool: bool = False
 
 
-Peer = Members | Block
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Hosts as an end of a rule: those that the selector selects by their labels (`types.host_labels`)."""
+
+    selector: Selector = Selector()
+
+
+Peer = Members | Block | Hosts
 
 
 @dataclass(frozen=True, slots=True, order=True)

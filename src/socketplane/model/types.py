@@ -29,6 +29,10 @@ LINK_LOCAL6 = IPv6Network("fe80::/10")
 
 LABEL_CONTAINER = "socketplane.io/container"
 LABEL_NETWORK = "socketplane.io/network"
+LABEL_HOST = "socketplane.io/host"
+"""Of endpoints: the host that they are on; of hosts: their name."""
+LABEL_HOST_NAME = "kubernetes.io/hostname"
+"""On hosts: what selectors of nodes name a node by."""
 LABEL_NETWORK_NAME = "kubernetes.io/metadata.name"
 """On networks: what namespace selectors name a namespace by."""
 
@@ -181,13 +185,18 @@ class Token:
 
 def effective_labels(endpoint: Endpoint, network_name: str | None) -> Labels:
     """Return the labels that selectors see: the container's own, and ours, which win."""
-    ours = {LABEL_CONTAINER: endpoint.name, LABEL_NETWORK: network_name or ""}
+    ours = {LABEL_CONTAINER: endpoint.name, LABEL_NETWORK: network_name or "", LABEL_HOST: endpoint.host}
     return {**endpoint.labels, **{key: value for key, value in ours.items() if value}}
 
 
 def network_labels(network: Network) -> Labels:
     """Return the labels that selectors of networks see: its own, and its name under Kubernetes' key, which wins."""
     return {**network.labels, **({LABEL_NETWORK_NAME: network.name} if network.name else {})}
+
+
+def host_labels(host: Host) -> Labels:
+    """Return the labels that selectors of hosts see: its own, and its name under our key and Kubernetes', which win."""
+    return {**host.labels, LABEL_HOST: host.name, LABEL_HOST_NAME: host.name}
 
 
 MAC_PREFIX = "02:53:"

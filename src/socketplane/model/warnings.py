@@ -16,8 +16,8 @@ from socketplane.model.cells import Cells
 from socketplane.model.reach import Reach
 from socketplane.model.selection import View, labels_of, rules_of, subject_of
 from socketplane.model.shadows import Found, changes_nothing, covered, pointless
-from socketplane.model.spec import Block, ClusterSpec, Direction, Labels, Members, Policy, PolicySpec, Selector
-from socketplane.model.types import network_labels
+from socketplane.model.spec import Block, ClusterSpec, Direction, Hosts, Labels, Members, Policy, PolicySpec, Selector
+from socketplane.model.types import host_labels, network_labels
 from socketplane.model.unreachable import unreachable
 
 MANY = 200
@@ -59,6 +59,7 @@ class _Reader:
         self._networks = {network.name for network in view.networks.values() if network.name}
         self._network_labels = _known(network_labels(network) for network in view.networks.values())
         self._labels = _known(labels_of(view, endpoint) for endpoint in view.endpoints if endpoint.known)
+        self._host_labels = _known(host_labels(host) for host in view.hosts)
         self._peers = self._by_rank()
 
     def _by_rank(self) -> Mapping[tuple[str, int], list[Policy]]:
@@ -100,6 +101,10 @@ class _Reader:
                     if isinstance(peer, Block):
                         if why := self._nowhere(peer, direction):
                             yield f"{direction}[{index}]", f"{field}[{at}] {why[0]}", why[1]
+                    elif isinstance(peer, Hosts):
+                        if not self._cells.hosts_of(peer):
+                            message = f"{field}[{at}] matches no host now: none is {peer.selector}"
+                            yield f"{direction}[{index}]", message, _other_label(peer.selector, self._host_labels)
                     elif not self._cells.members(peer, policy.network):
                         message = f"{field}[{at}] matches no endpoint now: {self._nobody(peer)}"
                         yield f"{direction}[{index}]", message, self._instead(peer)

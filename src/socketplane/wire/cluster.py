@@ -110,9 +110,11 @@ class HostPut(Wire):
 
 
 class HostPatch(Wire):
-    """Labels replace those that stand."""
+    """Labels replace those that stand, where they are given; then some are set, and some removed."""
 
-    labels: Labels
+    labels: Labels | None = None
+    add: Labels = {}
+    remove: list[str] = []
 
 
 class TokenCreate(Wire):

@@ -83,8 +83,9 @@ async def put_host(name: wire.Name, body: Annotated[wire.HostPut, body_as(wire.H
 
 @router.patch("/hosts/{name}", openapi_extra=body_is(wire.HostPatch))
 async def patch_host(name: str, body: Annotated[wire.HostPatch, body_as(wire.HostPatch)], ctx: Ctx) -> wire.Host:
-    """Replace a host's labels."""
+    """Change a host's labels, by which policies select it."""
     host = await ctx.active.writer.submit(lambda draft: hosts.patch(draft, name, body))
+    await ctx.written()
     return ctx.active.views.host(host)
 
 

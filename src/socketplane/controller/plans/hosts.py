@@ -10,9 +10,10 @@ from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.errors import Exhausted, InUse, InvalidInput, NameInUse, NotFound, Unauthenticated
-from socketplane.model.types import Host, Token
+from socketplane.model.types import LABEL_HOST, LABEL_HOST_NAME, Host, Token
 from socketplane.pki import hash_secret
 
+OUR_LABELS = {LABEL_HOST, LABEL_HOST_NAME}
 CLOCK_SKEW = 300.0
 """Seconds that a joining host's clock may be off: certificates would not be valid for it yet, or any more."""
 
@@ -86,9 +87,14 @@ def put(draft: Draft, newcomer: Newcomer) -> Host:
 
 
 def patch(draft: Draft, name: str, body: wire.HostPatch) -> Host:
-    """Replace a host's labels."""
-    host = replace(draft.intent.host(name), labels=body.labels)
-    draft.put(host)
+    """Change a host's labels. Removing one that is not there is no error."""
+    old = draft.intent.host(name)
+    labels = {**(old.labels if body.labels is None else body.labels), **body.add}
+    for key in OUR_LABELS & labels.keys():
+        raise InvalidInput(f"{key} is the host's name", field="labels", remedy="choose another key")
+    host = replace(old, labels={key: value for key, value in labels.items() if key not in body.remove})
+    if host != old:
+        draft.put(host)
     return host
 
 

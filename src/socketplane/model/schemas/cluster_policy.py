@@ -50,7 +50,7 @@ def spec() -> Schema:
             },
             "subject": _one({"namespaces": _NETWORKS, "pods": part("pods")}, description="Containers that it is about."),
             "ingress": _rules("from", ("namespaces", "pods")),
-            "egress": _rules("to", ("namespaces", "pods", "networks")),
+            "egress": _rules("to", ("namespaces", "pods", "networks", "nodes")),
         },
         ["tier", "priority", "subject"],
     )
@@ -58,7 +58,8 @@ def spec() -> Schema:
 
 def _rules(peers: str, forms: tuple[str, ...]) -> Schema:
     blocks = array(part("cidr"), 1, parser.MAX_CIDRS, null=True, description="Addresses; the cluster's own are meant too.")
-    known = {"namespaces": _NETWORKS, "pods": part("pods"), "networks": blocks}
+    hosts = part("selector", description="Hosts, by their labels; kubernetes.io/hostname is a host's name.")
+    known = {"namespaces": _NETWORKS, "pods": part("pods"), "networks": blocks, "nodes": hosts}
     rule = mapping(
         {
             "name": {"type": ["string", "null"], "maxLength": parser.MAX_RULE_NAME, "description": "For people."},
