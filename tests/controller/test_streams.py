@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from ipaddress import IPv4Address
 
 import pytest
 
@@ -116,6 +117,54 @@ async def test_what_egress_forbids_ends_at_the_source(world, told):
     assert [each.destination_mac for each in sent] == [router, far["mac"], router]
     seen_there = [stream(client["address"], far["address"])]
     assert await ask(world.h2, "h2", now.revision, *seen_there) == [], "it is blocked before it comes here"
+
+
+PUBLISHED = [
+    {"protocol": "udp", "address": "0.0.0.0", "host_port": 5353, "port": 9},
+    {"protocol": "udp", "address": "127.0.0.1", "host_port": 5354, "port": 10},
+]
+
+
+async def test_what_came_by_a_published_port_ends_where_it_entered(world, told):
+    server = await attach(world.h2, world.web, 1, labels={"app": "server"}, published=PUBLISHED)
+    client = await attach(world.h1, world.web, 2, labels={"app": "client"})
+    at = server["address"]
+    host = next(host for host in (await world.admin.call("GET", "/v1/hosts"))["items"] if host["name"] == "h2")
+    now = await apply(world, policy(peer="friend"))
+    local = {**stream(OUTSIDE, at), "port": 10}
+    asked = [stream(OUTSIDE, at), local, stream("169.254.207.254", at), stream(client["address"], at)]
+    assert await ask(world.h2, "h2", now.revision, *asked) == [0, 3], "not what nobody outside opened"
+    (sent,) = (await told(world.h2, interruption)).interruptions
+    assert (sent.endpoint, str(sent.source), str(sent.destination), sent.port) == ("", OUTSIDE, at, 9)
+    assert (sent.source_mac, sent.destination_mac) == (mac_of(IPv4Address("169.254.192.3")), "02:53:a9:fe:c0:01")
+    ways = (await told(world.h1, interruption)).interruptions
+    assert [(str(each.destination), each.port) for each in ways] == [
+        (at, 9),
+        (host["address"], 5353),
+        ("169.254.192.3", 5353),
+    ]
+    assert {each.source_mac for each in ways} == {client["mac"]}
+
+    block = {"ipBlock": {"cidr": f"{OUTSIDE}/32"}}
+    document = policy()
+    document["spec"]["ingress"] = [{"from": [block]}]
+    now = await apply(world, document)
+    assert await ask(world.h2, "h2", now.revision, stream(OUTSIDE, at), stream("198.51.100.8", at)) == [1]
+
+
+async def test_egress_is_judged_by_the_container_behind_a_published_port(world, told):
+    await attach(world.h2, world.web, 1, labels={"app": "server"}, published=PUBLISHED)
+    client = await attach(world.h1, world.web, 2, labels={"app": "client"})
+    by_host = {**stream(client["address"], "169.254.192.3", side="egress"), "port": 5353}
+    shut = egress("shut", "client")
+    shut["spec"]["egress"] = [{"to": [{"podSelector": {"matchLabels": {"app": "server"}}}]}]
+    now = await apply(world, shut)
+    assert await ask(world.h1, "h1", now.revision, by_host) == []
+    shut["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]
+    now = await apply(world, shut)
+    assert await ask(world.h1, "h1", now.revision, by_host) == [0]
+    (sent,) = (await told(world.h1, interruption)).interruptions
+    assert (str(sent.destination), sent.port, sent.destination_mac) == ("169.254.192.3", 5353, "02:53:0a:c0:00:01")
 
 
 async def test_the_rules_have_a_revision(world, told):

@@ -26,8 +26,8 @@ def asking(address: str, port: int, protocol: str = "TCP") -> tuple[str, ...]:
     """Return the command that prints whom a server takes us for; nothing where there is no answer."""
     if protocol == "TCP":
         return "socat", "-u", "-T2", f"TCP:{address}:{port},connect-timeout=2", "-"
-    once = f"echo | socat -T1 - UDP:{address}:{port}"
-    return "sh", "-c", f"for i in 1 2 3; do {once} | grep . && exit; done"  # a datagram may get lost
+    once = f"echo | socat -t$t -T$t - UDP:{address}:{port}"
+    return "sh", "-c", f"for t in 0.5 2 5; do {once} | grep . && exit; done"  # a datagram may get lost, or a server be slow
 
 
 async def seen(where: Host, address: str, port: int, protocol: str = "TCP", inside: str = "") -> str:

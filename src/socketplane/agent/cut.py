@@ -210,12 +210,16 @@ class Cutter:
                 _log.warning("stream.goes_on", source=str(packet.source), reason=str(error))
 
     def _port_of(self, packet: wire.Interruption) -> str | None:
-        """Return the port that a packet is to come from; None where its source is not here (any more)."""
+        """Return the port that a packet is to come from; None where its source is not here (any more).
+
+        What came from outside entered by this host's own port, as what the host itself sends.
+        """
         if packet.endpoint:
             record = self._state.endpoints.get(packet.endpoint)
             return f"sp-{record.id}" if record is not None and packet.source in record.addresses else None
-        host = self._link.hosts.get(self._link.host)
-        return f"{hostport.NAME}-{host.name}" if host is not None and host.gateway == packet.source else None
+        others = {host.gateway for name, host in self._link.hosts.items() if name != self._link.host}
+        known = self._link.host in self._link.hosts
+        return f"{hostport.NAME}-{self._link.host}" if known and packet.source not in others else None
 
 
 def _placed(streams: Mapping[Stream, int], zones: Mapping[int, set[str]], now: float) -> dict[_Stream, float]:

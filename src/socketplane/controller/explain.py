@@ -104,10 +104,8 @@ def _at(intent: Intent, address: Address, *, as_source: bool) -> list[Party]:
 
     A host sends from its own port, but what is sent to its underlay address carries that one.
     """
-    found: list[Party] = [endpoint for endpoint in intent.endpoints.values() if address in endpoint.addresses]
-    found += [
-        host for host in intent.hosts.values() if address == host.gateway or (as_source and str(address) == host.address)
-    ]
+    found: list[Party] = list(intent.at(address))
+    found += [host for host in intent.hosts.values() if as_source and str(address) == host.address]
     return found or [address]
 
 

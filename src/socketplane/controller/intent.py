@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
-from socketplane.model.spec import Policy
+from socketplane.model.spec import Policy, Protocol
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Address, Endpoint, Host, Lease, Network, Token
 
@@ -37,6 +38,11 @@ class Intent:
         self.endpoints_of_network: dict[UUID, dict[str, None]] = {}
         self.endpoints_of_host: dict[str, dict[str, None]] = {}
         self.endpoint_at: dict[tuple[UUID, Address], str] = {}
+        self.endpoints_at: dict[Address, dict[str, None]] = {}
+        """Whose an address is, whatever its network: one's alone, but while subnets change hands."""
+        self.publishers: dict[tuple[Protocol, int], dict[str, None]] = {}
+        """Endpoints by the ports of their hosts that they are published at."""
+        self.host_of_gateway: dict[IPv4Address, str] = {}
         self.endpoint_of_mac: dict[tuple[UUID, str], str] = {}
         self.leases_of_network: dict[UUID, dict[Address, None]] = {}
         self.leases_of_host: dict[str, dict[tuple[UUID, Address], None]] = {}
@@ -76,6 +82,9 @@ class Intent:
                 _member(self.endpoints_of_host, item.host, item.id, present)
                 for address in item.addresses:
                     _entry(self.endpoint_at, (item.network, address), item.id, present)
+                    _member(self.endpoints_at, address, item.id, present)
+                for port in {(each.protocol, each.host_port) for each in item.published}:
+                    _member(self.publishers, port, item.id, present)
                 _entry(self.endpoint_of_mac, (item.network, item.mac), item.id, present)
             case Lease():
                 key = (item.network, item.address)
@@ -90,6 +99,7 @@ class Intent:
                     _entry(self.network_of_request, item.request, item.id, present)
             case Host():
                 _entry(self.host_of_system, item.system_id, item.name, present)
+                _entry(self.host_of_gateway, item.gateway, item.name, present)
             case _:
                 pass
 
@@ -127,6 +137,19 @@ class Intent:
         if host is None:
             raise NotFound(f"no host {name}", field="host", remedy="`socketplane host ls` lists them")
         return host
+
+    def at(self, address: Address) -> list[Endpoint | Host]:
+        """Return who sends from an address: containers, or a host by its own port."""
+        found: list[Endpoint | Host] = [self.endpoints[key] for key in self.endpoints_at.get(address, ())]
+        if isinstance(address, IPv4Address) and address in self.host_of_gateway:
+            found.append(self.hosts[self.host_of_gateway[address]])
+        return found
+
+    def publishing(self, protocol: Protocol | None, port: int | None) -> list[Endpoint]:
+        """Return the endpoints that are published at that port of their host."""
+        if protocol is None or port is None:
+            return []
+        return [self.endpoints[key] for key in self.publishers.get((protocol, port), ())]
 
     def network_name(self, uuid: UUID) -> str:
         """Return a network's name, empty while it has none."""

@@ -15,6 +15,7 @@ from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.ruleset import Ruleset
 from socketplane.errors import Conflict
+from socketplane.model.behind import addresses, behind, let_in
 from socketplane.model.selection import is_on, labels_of, subject_of
 from socketplane.model.spec import Direction, Policy, Protocol
 from socketplane.model.types import Address, Endpoint, Host, Network, mac_of
@@ -36,10 +37,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
+    """A stream, its ends, and the host that can send a packet in its direction.
+
+    One from outside came to a published port of the destination's host, and so through that host's own port.
+    """
+
     place: int
     stream: wire.Streams
-    source: Endpoint | Host
+    source: Party
     destination: Party
+    host: str
 
 
 def check_revision(ruleset: Ruleset, revision: str) -> None:
@@ -53,26 +60,30 @@ def prepare(intent: Intent, host: str, streams: Sequence[wire.Streams]) -> Calla
 
     Streams whose end of their side is not on `host` are left alone, as are those whose source nobody can speak for.
     """
-    parties = _parties(intent, {address for stream in streams for address in (stream.source, stream.destination)})
-    cases = []
-    for place, stream in enumerate(streams):
-        source = parties.get(stream.source)
-        destination = parties.get(stream.destination, stream.destination)
-        end = source if stream.side == "egress" else destination
-        if source is not None and isinstance(end, Endpoint) and end.host == host:
-            cases.append(_Case(place, stream, source, destination))
-    judge = _Judge(intent)
+    cases = [case for place, stream in enumerate(streams) if (case := _case(intent, host, place, stream)) is not None]
+    ports = {case.stream.port for case in cases}
+    publishers = {end.id: end for port in ports for end in intent.publishing(Protocol.UDP, port)}
+    judge = _Judge(intent, list(publishers.values()))
     return lambda: _find(judge, cases)
 
 
-def _parties(intent: Intent, addresses: set[Address]) -> dict[Address, Endpoint | Host]:
-    """Return who has these addresses (a subnet is one network's alone)."""
-    found: dict[Address, Endpoint | Host] = {
-        host.gateway: host for host in intent.hosts.values() if host.gateway in addresses
-    }
-    for endpoint in intent.endpoints.values():
-        found.update((address, endpoint) for address in endpoint.addresses if address in addresses)
-    return found
+def _case(intent: Intent, host: str, place: int, stream: wire.Streams) -> _Case | None:
+    destination = _party(intent, stream.destination)
+    source = _party(intent, stream.source)
+    end = source if stream.side == "egress" else destination
+    if not isinstance(end, Endpoint) or end.host != host:
+        return None
+    if isinstance(source, Endpoint | Host):
+        return _Case(place, stream, source, destination, source.host if isinstance(source, Endpoint) else source.name)
+    cluster = intent.cluster.cluster
+    inside = any(source in block for block in (cluster.pool, cluster.pool6, cluster.hosts))
+    if inside or not any(let_in(end, Protocol.UDP, stream.port)):
+        return None
+    return _Case(place, stream, source, destination, host)
+
+
+def _party(intent: Intent, address: Address) -> Party:
+    return next(iter(intent.at(address)), address)
 
 
 def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
@@ -80,11 +91,10 @@ def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
     for case in cases:
         if judge.forbids(case):
             found.forbidden.append(case.place)
-            host = case.source.host if isinstance(case.source, Endpoint) else case.source.name
             ports = case.stream.source_ports[:left]
             left -= len(ports)
             if ports:
-                places, interruptions = found.by_host.setdefault(host, ([], []))
+                places, interruptions = found.by_host.setdefault(case.host, ([], []))
                 places.append(case.place)
                 interruptions.extend(judge.interruptions(case, ports))
     return found
@@ -93,9 +103,12 @@ def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
 class _Judge:
     """Judges by the rules as they were when it was made; each pair and port once."""
 
-    def __init__(self, intent: Intent) -> None:
+    def __init__(self, intent: Intent, publishers: Sequence[Endpoint]) -> None:
+        """`publishers` are who may answer at the ports that are asked about."""
         self._cluster = intent.cluster.cluster
         self._networks = dict(intent.networks)
+        self._hosts = dict(intent.hosts)
+        self._publishers = publishers
         self._wanting: dict[tuple[str, str, str], list[Policy]] = {}
         """Policies by network and one label that their subjects need; those without one under empty names."""
         for policy in intent.policies.values():
@@ -109,12 +122,17 @@ class _Judge:
         stream = case.stream
         key = (stream.source, stream.destination, stream.port)
         if key not in self._known:
-            view = View(self._cluster, self._networks, self._about(case.source, case.destination))
+            answering = behind(self._view(()), case.destination, Protocol.UDP, stream.port)
+            ends = (case.source, answering[0] if answering else case.destination)
+            view = self._view(self._about(*ends))
             self._known[key] = verdict(
                 view, case.source, case.destination, Protocol.UDP, stream.port, version=stream.source.version
             )
         found = self._known[key]
         return not found.allow and (found.direction == Direction.EGRESS) is (stream.side == "egress")
+
+    def _view(self, policies: Sequence[Policy]) -> View:
+        return View(self._cluster, self._networks, policies, self._publishers, self._hosts.values())
 
     def _about(self, *parties: Party) -> list[Policy]:
         """Return the policies that matter to these ends: of a thousand, few do."""
@@ -145,19 +163,34 @@ class _Judge:
         """Yield the packets that end streams."""
         source, stream = case.source, case.stream
         for port in ports:
-            yield wire.Interruption(
-                endpoint=source.id if isinstance(source, Endpoint) else "",
-                source=stream.source,
-                source_port=port,
-                source_mac=source.mac if isinstance(source, Endpoint) else mac_of(source.gateway),
-                destination=stream.destination,
-                port=stream.port,
-                destination_mac=self._next_hop(source, case.destination),
-            )
+            for destination, number, party in self._targets(case):
+                yield wire.Interruption(
+                    endpoint=source.id if isinstance(source, Endpoint) else "",
+                    source=stream.source,
+                    source_port=port,
+                    source_mac=source.mac if isinstance(source, Endpoint) else mac_of(self._hosts[case.host].gateway),
+                    destination=destination,
+                    port=number,
+                    destination_mac=self._next_hop(source, party),
+                )
 
-    def _next_hop(self, source: Endpoint | Host, destination: Party) -> str:
+    def _targets(self, case: _Case) -> Iterator[tuple[Address, int, Party]]:
+        """Yield where the first packet may have been sent: a container's may have come by a published port of the other.
+
+        To its own tracking that is another connection, which leads to the same one here.
+        """
+        yield case.stream.destination, case.stream.port, case.destination
+        source, destination = case.source, case.destination
+        if not isinstance(source, Endpoint) or not isinstance(destination, Endpoint) or case.stream.side == "egress":
+            return
+        if (host := self._hosts.get(destination.host)) is not None:
+            for published in let_in(destination, Protocol.UDP, case.stream.port):
+                for address in addresses(host, published):
+                    yield address, published.host_port, address
+
+    def _next_hop(self, source: Party, destination: Party) -> str:
         """Return the MAC that a packet is sent to: the destination's on the same network, else the router's."""
-        if isinstance(source, Host):
+        if not isinstance(source, Endpoint):
             return mac_of(self._cluster.hosts[1])
         if isinstance(destination, Endpoint) and destination.network == source.network:
             return destination.mac

@@ -43,7 +43,7 @@ class Interruption(Wire):
     """A packet that is to be sent in a stream's direction, on the host of its source: OVN drops it, and then the rest."""
 
     endpoint: str
-    """Where it comes from; empty for the host itself."""
+    """Where it comes from; empty for the host's own port: of the host itself, or from outside to a published port."""
     source: IPv4Address | IPv6Address
     source_port: UdpPort
     source_mac: Mac
