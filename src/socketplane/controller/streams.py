@@ -15,7 +15,7 @@ from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.ruleset import Ruleset
 from socketplane.errors import Conflict
-from socketplane.model.behind import addresses, behind, let_in
+from socketplane.model.behind import addresses, behind, let_in, way_in
 from socketplane.model.selection import is_on, labels_of, subject_of
 from socketplane.model.spec import Direction, Policy, Protocol
 from socketplane.model.types import Address, Endpoint, Host, Network, mac_of
@@ -39,7 +39,7 @@ class Found:
 class _Case:
     """A stream, its ends, and the host that can send a packet in its direction.
 
-    One from outside came to a published port of the destination's host, and so through that host's own port.
+    One from outside came through the port of the destination's own host.
     """
 
     place: int
@@ -77,7 +77,8 @@ def _case(intent: Intent, host: str, place: int, stream: wire.Streams) -> _Case 
         return _Case(place, stream, source, destination, source.host if isinstance(source, Endpoint) else source.name)
     cluster = intent.cluster.cluster
     inside = any(source in block for block in (cluster.pool, cluster.pool6, cluster.hosts))
-    if inside or not any(let_in(end, Protocol.UDP, stream.port)):
+    network = intent.networks.get(end.network)
+    if inside or network is None or way_in(network, end, Protocol.UDP, stream.port) is None:
         return None
     return _Case(place, stream, source, destination, host)
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from socketplane.model.published import ANY, Published
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Protocol
-from socketplane.model.types import Endpoint, Host
+from socketplane.model.types import Endpoint, Host, Network
 
 
 def addresses(host: Host, published: Published) -> tuple[IPv4Address, ...]:
@@ -41,3 +41,11 @@ def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> I
     for published in endpoint.published:
         if (published.protocol, published.port) == (protocol, port) and not published.local:
             yield published
+
+
+def way_in(network: Network, endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> str | None:
+    """Return how a packet from outside comes to an endpoint's port, for people; None where there is no way."""
+    if network.routed:
+        return f"network {network.name or network.id} is routed"
+    published = next(let_in(endpoint, protocol, port), None)
+    return f"its host publishes {published}" if published else None

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from socketplane.errors import InvalidInput
-from socketplane.model.behind import behind, let_in
+from socketplane.model.behind import behind, way_in
 from socketplane.model.judge import Packet, Verdict, judge, name_of
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.selection import Party, View, address_of, cuts_off
@@ -113,25 +113,15 @@ def _way(packet: Packet) -> Verdict | None:
 
 def _from_outside(packet: Packet, source: Address) -> Verdict | None:
     """Judge the way from an address that is no container's: hosts let in what is published, and to routed networks."""
-    cluster = packet.view.cluster
-    way = _way_in(packet) if source.version == 4 else None
+    cluster, end = packet.view.cluster, packet.destination
+    way = None
+    if isinstance(end, Endpoint) and source.version == 4:
+        way = way_in(packet.view.networks[end.network], end, packet.protocol, packet.port)
     if way is None or any(source in taken for taken in (cluster.pool, cluster.hosts)):
         reason = "hosts let nothing in from outside but to published ports and routed networks"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     packet.steps.append(way)
     return None
-
-
-def _way_in(packet: Packet) -> str | None:
-    """Return how a packet from outside comes to its destination; None where there is no way."""
-    destination = packet.destination
-    if not isinstance(destination, Endpoint):
-        return None
-    network = packet.view.networks[destination.network]
-    if network.routed:
-        return f"network {network.name or network.id} is routed"
-    published = next(let_in(destination, packet.protocol, packet.port), None)
-    return f"its host publishes {published}" if published else None
 
 
 def _to_address(packet: Packet, address: Address) -> Verdict | None:
