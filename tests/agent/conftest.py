@@ -35,6 +35,9 @@ class Ports:
     def __init__(self) -> None:
         self.attached: dict[str, str] = {}
         self.limits: dict[str, Limits] = {}
+        self.underlay = 1500
+        self.sizes: dict[str, int] = {}
+        self.pids: dict[str, int | None] = {}
         self.unshapeable = ""
         self.broken = ""
         self.tries = 0
@@ -52,6 +55,7 @@ class Ports:
         await asyncio.sleep(0)
         await self.attaching.wait()
         self.attached[endpoint_id] = mac
+        self.sizes[endpoint_id] = mtu
         return "sc" + endpoint_id[:12]
 
     async def detach(self, endpoint_id):
@@ -59,6 +63,19 @@ class Ports:
         for known in [known for known in self.attached if known.startswith(endpoint_id)]:
             del self.attached[known]
             self.limits.pop(known, None)
+
+    async def underlay_mtu(self):
+        return self.underlay
+
+    async def resize(self, mtu):
+        self.mtu = mtu
+        return frozenset(key for key in self.attached if self.sizes[key] != mtu)
+
+    async def fit(self, endpoint_id, pid):
+        self.pids[endpoint_id] = pid
+        if pid is None:
+            raise NotFound("its interface is not in its network namespace")
+        self.sizes[endpoint_id] = self.mtu
 
     async def shape(self, endpoint_id, limits):
         if self.unshapeable:

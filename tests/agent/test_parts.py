@@ -232,7 +232,7 @@ async def test_the_report_says_what_this_host_is(tmp_path, until):
     reporter = Reporter(
         Link(client, "h1"),
         tmp_path,
-        datapath=lambda: ("userspace", 1442),
+        datapath=lambda: ("userspace", 1442, 1500),
         docker=lambda: "20.10.24",
         conflicts=lambda: conflicts,
         alarms=lambda: ["other"],
@@ -245,8 +245,8 @@ async def test_the_report_says_what_this_host_is(tmp_path, until):
     server = await asyncio.start_unix_server(answer, tmp_path / "ovn" / "ovn-controller.1.ctl")
     switch = await asyncio.start_unix_server(answer, tmp_path / "openvswitch" / "ovs-vswitchd.1.ctl")
     report = await reporter.gather()
-    assert (report.datapath, report.mtu, report.ovs, report.docker, report.ovn_controller) == (
-        "userspace", 1442, "3.1.0", "20.10.24", True,
+    assert (report.datapath, report.mtu, report.underlay_mtu, report.ovs, report.docker, report.ovn_controller) == (
+        "userspace", 1442, 1500, "3.1.0", "20.10.24", True,
     )  # fmt: skip
     assert report.conflicts == ["web: taken"]
     assert report.alarms == ["other"]

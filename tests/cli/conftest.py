@@ -34,7 +34,9 @@ def controller(paths: Paths) -> Iterator[Controller]:
 @pytest.fixture
 def cluster(controller: Controller) -> Controller:
     """Two hosts, two networks, three endpoints, two policies and a token."""
-    report = wire.HostReport(version="0.1.0", datapath="userspace", docker="20.10.24", ovs="3.1.0", ovn_controller=True)
+    report = wire.HostReport(
+        version="0.1.0", datapath="userspace", docker="20.10.24", ovs="3.1.0", ovn_controller=True, mtu=1442
+    )
     controller.hosts = [
         wire.Host(
             name="h1",

@@ -42,6 +42,7 @@ class Controller:
     """What changes of policies are answered with; None: all that was asked for is created."""
     tokens: list[wire.Token] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     explanation: wire.Explanation | None = None
     reach: wire.Reach = field(default_factory=lambda: wire.Reach(groups=[], lines=[]))
     samples: wire.ReachSamples = field(default_factory=lambda: wire.ReachSamples(items=[], complete=True))
@@ -67,6 +68,8 @@ class Controller:
                     networks=len(self.networks),
                     endpoints=len(self.endpoints),
                     policies=len(self.policies),
+                    mtu=1442,
+                    warnings=self.warnings,
                     alarms=self.alarms,
                 )
             case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens") as kind]:

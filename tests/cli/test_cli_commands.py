@@ -20,8 +20,8 @@ def test_lists_have_stable_columns_in_a_pipe(cli: Cli, cluster: Controller) -> N
         ["22222222-bbbb", "db", "10.192.4.0/22", "10.192.4.1", "yes", "1"],
     ]
     assert cli.columns("host", "ls")[1:] == [
-        ["h1", "192.0.2.1", "yes", "userspace", "20.10.24", "2", cli.columns("host", "ls")[1][6]],
-        ["h2", "192.0.2.2", "no", "-", "-", "0", "-"],
+        ["h1", "192.0.2.1", "yes", "userspace", "1442", "20.10.24", "2", cli.columns("host", "ls")[1][7]],
+        ["h2", "192.0.2.2", "no", "-", "-", "-", "0", "-"],
     ]
     assert cli.columns("endpoint", "ls") == [
         ["ENDPOINT ID", "CONTAINER", "NETWORK", "HOST", "ADDRESS", "PORTS", "STATE"],
@@ -250,6 +250,7 @@ def test_explain(cli: Cli, controller: Controller, verdict: str, code: int) -> N
 
 def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> None:
     cluster.alarms = ["ovn-controller on h1: error parsing match"]
+    cluster.warnings = ["hosts' underlays differ in MTU"]
     report = cluster.hosts[0].report
     assert report is not None
     conflict = "web: a bridge network of this name is on this host"
@@ -257,6 +258,8 @@ def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> 
     cluster.policies.pop()
     text = cli("status").stdout
     assert "2 hosts (1 ready), 2 networks, 3 endpoints, 1 policy" in text
+    assert "; MTU 1442; " in text
+    assert "WARNING: hosts' underlays differ in MTU" in text
     assert text.count("ALARM: ") == 2
     assert "ALARM: ovn-controller on h1: error parsing match" in text
     assert "ALARM: host h1: web: a bridge network of this name is on this host" in text

@@ -183,3 +183,24 @@ async def test_reports_make_a_host_ready_for_a_while(world):
 async def not_ready(world):
     alarms = (await world.admin.call("GET", "/v1/status"))["alarms"]
     return [alarm.partition(";")[0] for alarm in alarms if "is not ready" in alarm]
+
+
+async def test_the_smallest_underlay_decides_the_mtu_of_all_and_is_remembered(world):
+    async def status():
+        return await world.admin.call("GET", "/v1/status")
+
+    assert ((await status())["mtu"], (await status())["warnings"]) == (0, [])
+    await world.h1.call("PUT", "/v1/hosts/h1/report", {"version": "0.1.0", "underlay_mtu": 1500})
+    assert ((await status())["mtu"], (await status())["warnings"]) == (1442, [])
+    await world.h2.call("PUT", "/v1/hosts/h2/report", {"version": "0.1.0", "underlay_mtu": 1400})
+    assert (await status())["mtu"] == 1342
+    (warning,) = (await status())["warnings"]
+    assert "h2 1400, h1 1500" in warning
+    assert "1342" in warning
+    # A host that does not know its own for a moment keeps what it told; so does one that is away.
+    await world.h2.call("PUT", "/v1/hosts/h2/report", {"version": "0.1.0", "underlay_mtu": 0})
+    assert (await status())["mtu"] == 1342
+    await world.admin.call("DELETE", "/v1/hosts/h2")
+    assert ((await status())["mtu"], (await status())["warnings"]) == (1442, [])
+    with pytest.raises(InvalidInput, match="underlay_mtu"):
+        await world.h1.call("PUT", "/v1/hosts/h1/report", {"version": "0.1.0", "underlay_mtu": 70_000})

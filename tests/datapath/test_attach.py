@@ -16,11 +16,13 @@ from machine import Machine, Namespace, eventually
 from traffic import exchange, ping
 
 from socketplane.agent import veth
-from socketplane.agent.datapath import FALLBACK_MTU, Datapath
+from socketplane.agent.datapath import Datapath
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
-from socketplane.errors import Conflict, Unavailable
+from socketplane.errors import Conflict, NotFound, Unavailable
+from socketplane.model.mtu import FALLBACK
+from socketplane.model.traffic import Limit, Limits
 from socketplane.model.types import mac_of
 
 MAC = "02:53:0a:c0:00:63"
@@ -262,8 +264,38 @@ async def test_mtu_is_what_fits_into_the_underlay(machine: Machine, switch: Swit
     machine.run("sh", "-c", "ip link add u0 mtu 1400 type veth peer name u1; ip addr add 198.51.100.1/24 dev u0")
     async with Datapath(switch, netlink, "198.51.100.1") as small, Datapath(switch, netlink, "198.51.100.2") as unknown:
         assert small.mtu == 1400 - 58
-        assert unknown.mtu == FALLBACK_MTU
+        assert unknown.mtu == FALLBACK
     machine.run("ip", "link", "del", "u0")
+
+
+async def test_an_mtu_that_changes_is_set_at_both_ends(
+    machine: Machine, netlink: Netlink, datapath: Datapath, start: Start, endpoint_id: str
+) -> None:
+    """Of a container that runs, of one with a detour, and of one that Docker has not taken yet."""
+    rate = Limits(Limit(100_000_000), Limit(100_000_000))
+    plain = await start(address="10.192.0.10")
+    limited = await start(address="10.192.0.11", limits=rate)
+    waiting = await datapath.attach(endpoint_id, MAC, datapath.mtu)
+    before = datapath.mtu
+    assert await datapath.resize(1300) == {plain.id, limited.id, endpoint_id}
+    with pytest.raises(NotFound, match="not in its network namespace"):
+        await datapath.fit(plain.id, None)
+    with pytest.raises(NotFound):
+        await datapath.fit(plain.id, limited.namespace.pid)
+    assert "mtu 1300" not in limited.namespace.run("ip", "link", "show", "eth0")
+    for one in (plain, limited):
+        await datapath.fit(one.id, one.namespace.pid)
+        assert "mtu 1300" in one.namespace.run("ip", "link", "show", "eth0")
+    await datapath.fit(endpoint_id, None)
+    assert "mtu 1300" in machine.run("ip", "link", "show", waiting)
+    assert await datapath.resize(1300) == frozenset()
+    here = [line for line in machine.run("ip", "-o", "link", "show", "type", "veth").splitlines() if "mtu 1300" in line]
+    assert len(here) == 3 + 1 + 2  # hosts' ends, one that waits, a detour
+    assert exchange(plain.namespace, limited.namespace, limited.address, 100_000) == plain.address
+    for one in sorted(await datapath.resize(before)):
+        await datapath.fit(one, {plain.id: plain.namespace.pid, limited.id: limited.namespace.pid}.get(one))
+    assert f"mtu {before}" in plain.namespace.run("ip", "link", "show", "eth0")
+    assert exchange(limited.namespace, plain.namespace, plain.address, 100_000) == limited.address
 
 
 def state(machine: Machine, endpoint_id: str) -> tuple[str, str]:

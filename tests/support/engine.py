@@ -60,6 +60,7 @@ class Box:
     places: dict[str, Place] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held_for_start: bool = False
+    pid: int = 4242
     remains: bool = False
     """It ended while dockerd was down: it is exited, and still described with the places that it had."""
 
@@ -539,6 +540,7 @@ class Engine:
             self.deadlocks.append(box.name)
         async with box.lock:
             state = {"Running": box.running, "Status": "running" if box.running else "exited", "Error": box.error}
+            state["Pid"] = box.pid if box.running else 0
             policy = {"RestartPolicy": {"Name": box.restart}}
             networks = {
                 self.networks[net].name: {

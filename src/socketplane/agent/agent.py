@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 
 import structlog
 
-from socketplane.agent import driver, ipam, networks, outbox, publisher, reconcile, report, shaping
+from socketplane.agent import driver, ipam, mtu, networks, outbox, publisher, reconcile, report, shaping
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
@@ -51,6 +51,7 @@ class Timing:
     install: float = driver.INSTALL_TIMEOUT
     settling: float = networks.SETTLING
     limits: float = shaping.INTERVAL
+    mtu: float = mtu.INTERVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Surroundings:
     """For published ports."""
     lead: Lead | None = None
     """Has queries to these addresses answered by the resolver; without it, there is none."""
+    resize: Callable[[int], Awaitable[None]] | None = None
+    """Gives the host's own port that MTU."""
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
@@ -136,6 +139,14 @@ class Agent:
             interval=timing.interval,
             grace=timing.grace,
         )
+        self.mtu = mtu.Mtu(
+            around.plumbing,
+            self.link,
+            self.state,
+            around.docker,
+            resize_host=around.resize,
+            interval=timing.mtu,
+        )
         self.userspace = self._make_userspace(around.netlink)
         self.cutter = self._make_cutter(around.switch)
         log = LogTail(around.paths.root / "var/log/ovn/ovn-controller.log", self.state.log)
@@ -150,13 +161,14 @@ class Agent:
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
-            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu),
+            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu, self.mtu.underlay),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
             alarms=lambda: [
                 *log.alarms,
                 *self.reconciler.alarms,
                 *self.shaper.alarms,
+                *self.mtu.alarms,
                 *self.publisher.alarms,
                 *self.feed.alarms,
                 *self.names.alarms,
@@ -216,6 +228,7 @@ class Agent:
                 "boundary": self._keep_confined,
                 "routed networks": self.routed.run,
                 "limits": self.shaper.run,
+                "mtu": self.mtu.run,
                 "published ports": self.publisher.run,
                 **({"userspace": self.userspace.run} if self.userspace else {}),
                 **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),

@@ -10,7 +10,7 @@ from typing import Self
 
 import structlog
 
-from socketplane.agent import veth
+from socketplane.agent import resize, veth
 from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
 from socketplane.agent.plumbing import Kind
@@ -19,11 +19,9 @@ from socketplane.agent.shaping_links import switch_end
 from socketplane.agent.shaping_ports import Detours
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
+from socketplane.model.mtu import FALLBACK, fitting
 from socketplane.model.traffic import Limits
 
-TUNNEL_OVERHEAD = 58
-"""Geneve over IPv4 with OVN's option: what an underlay packet has besides the container's."""
-FALLBACK_MTU = 1442
 _OWNER = "endpoint"
 _log = structlog.get_logger()
 
@@ -31,7 +29,7 @@ _log = structlog.get_logger()
 class Datapath:
     """This host's endpoints on Open vSwitch (implements `Plumbing`). An async context manager.
 
-    `underlay` is the host's address at the tunnels' ends; its link's MTU decides that of containers.
+    `underlay` is the host's address at the tunnels' ends; its link's MTU decides that of containers, until `resize`.
     """
 
     def __init__(self, switch: Switch, netlink: Netlink, underlay: str) -> None:
@@ -39,16 +37,19 @@ class Datapath:
         self._netlink = netlink
         self._underlay = underlay
         self._offered: Kind = "userspace"
-        self._mtu: int | None = None
+        self._underlay_mtu = 0
         self._veths: set[str] = set()
         self._detours = Detours(switch, netlink, _OWNER)
+        self.mtu = FALLBACK
+        """MTU of containers' interfaces."""
         self._locks = Locks()
 
     async def __aenter__(self) -> Self:
         self._offered = await self._netlink.call(lambda _: detect_kind())
         self._veths = set(await self._netlink.call(veth.present))
         await self._detours.look()
-        await self._look_up_mtu()
+        if underlay := await self.underlay_mtu():
+            self.mtu = fitting(underlay)
         _log.info("datapath", kind=self.kind, mtu=self.mtu, veths=len(self._veths))
         return self
 
@@ -62,17 +63,27 @@ class Datapath:
         """What `up` chose, as Open vSwitch's database has it; until that is read, what the kernel offers."""
         return self._switch.chosen or self._offered
 
-    @property
-    def mtu(self) -> int:
-        """MTU of a container's interface."""
-        return self._mtu or FALLBACK_MTU
+    async def underlay_mtu(self) -> int:
+        """Return the MTU of the link that carries the tunnels. See `Plumbing.underlay_mtu`."""
+        link = await self._netlink.call(partial(link_with_address, address=self._underlay))
+        if link is not None:
+            self._underlay_mtu = int(link.get("mtu"))
+        return self._underlay_mtu
+
+    async def resize(self, mtu: int) -> frozenset[str]:
+        """Have interfaces that are made from now on this MTU. See `Plumbing.resize`."""
+        self.mtu = mtu
+        return await self._netlink.call(partial(resize.unfit, mtu=mtu))
+
+    async def fit(self, endpoint_id: str, pid: int | None) -> None:
+        """Give an endpoint's interface that MTU, at both ends. See `Plumbing.fit`."""
+        async with self._locks.hold(endpoint_id[:12]):
+            await resize.fit(self._netlink, endpoint_id, pid, self.mtu)
 
     async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
         """Make (or repair) veth and port; return the name of the container's end. See `Plumbing.attach`."""
         await self._switch.replica()  # it knows the datapath
         spec = Veth(endpoint_id, mac, mtu, checksum_offload=self.kind == "kernel")
-        if self._mtu is None:
-            await self._look_up_mtu()
         async with self._locks.hold(endpoint_id[:12]), AsyncExitStack() as undo:
             maker = VethMaker(spec)
             undo.push_async_callback(self._undo, maker)
@@ -139,11 +150,6 @@ class Datapath:
     async def _remove_pair(self, endpoint_id: str) -> None:
         await self._netlink.call(partial(veth.remove, endpoint_id=endpoint_id))
         self._veths = {known for known in self._veths if known[:12] != endpoint_id[:12]}
-
-    async def _look_up_mtu(self) -> None:
-        link = await self._netlink.call(partial(link_with_address, address=self._underlay))
-        if link is not None:
-            self._mtu = int(link.get("mtu")) - TUNNEL_OVERHEAD
 
 
 def detect_kind() -> Kind:

@@ -88,6 +88,12 @@ class Gateway:
         self._boundary = replace(self._boundary, resolvers=frozenset(addresses))
         await self._apply()
 
+    async def resize(self, mtu: int) -> None:
+        """Give `sp0` that MTU. Raises as `ensure` does; `run` goes on trying."""
+        async with self._lock:
+            self._want, self._port = replace(self._want, mtu=mtu), replace(self._port, mtu=mtu)
+            await self._ensure_port()
+
     async def run(self) -> None:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
         async with KernelEvents() as events, asyncio.TaskGroup() as tasks:

@@ -23,6 +23,7 @@ from socketplane.agent.plugin import Method, Plugin
 from socketplane.agent.protocol import Request
 from socketplane.agent.state import State
 from socketplane.agent.switch import Switch
+from socketplane.agent.watch import KernelEvents
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError, Unavailable
 from socketplane.identity import HostIdentity
@@ -31,6 +32,7 @@ from socketplane.transport.client import ControllerClient
 from socketplane.transport.server import serve
 
 _LOOK_AGAIN = 1.0
+_BURST = 0.2
 _GATE_PATIENCE = 10.0
 _log = structlog.get_logger()
 
@@ -95,7 +97,8 @@ async def work(paths: Paths, gate: Gate) -> None:
         switch = await stack.enter_async_context(Switch(paths))
         netlink = await stack.enter_async_context(Netlink())
         datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.address)))
-        gateway = Gateway(switch, netlink, identity, paths, datapath.mtu)
+        state = await asyncio.to_thread(State.load, paths.state / STATE_FILE)
+        gateway = Gateway(switch, netlink, identity, paths, min(datapath.mtu, state.mtu or datapath.mtu))
         around = Surroundings(
             paths,
             identity.name,
@@ -106,11 +109,12 @@ async def work(paths: Paths, gate: Gate) -> None:
             admit=gateway.set_routed,
             forwarder=gateway,
             lead=gateway.set_resolvers,
+            resize=gateway.resize,
             netlink=netlink,
             switch=switch,
             alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
         )
-        agent = Agent(around, await asyncio.to_thread(State.load, paths.state / STATE_FILE))
+        agent = Agent(around, state)
         stack.push_async_callback(agent.close)
         with suppress(SocketPlaneError):  # before the gateway makes its rules anew: what is open goes on
             await agent.publisher.restore()
@@ -120,7 +124,18 @@ async def work(paths: Paths, gate: Gate) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep("restraint", switch.restrain))
             tasks.create_task(keep("gateway", partial(_plumb, switch, datapath, gateway)))
+            tasks.create_task(keep("links", partial(_follow_links, agent.mtu.wake)))
             tasks.create_task(agent.run())
+
+
+async def _follow_links(changed: Callable[[], None]) -> None:
+    """Tell of links that changed, a burst of changes once, for ever."""
+    async with KernelEvents() as events:
+        while True:
+            await events.links.wait()
+            await asyncio.sleep(_BURST)
+            events.links.clear()
+            changed()
 
 
 async def _plumb(switch: Switch, datapath: Datapath, gateway: Gateway) -> None:

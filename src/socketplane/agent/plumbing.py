@@ -19,7 +19,19 @@ class Plumbing(Protocol):
 
     @property
     def mtu(self) -> int:
-        """MTU of a container's interface: what fits into the underlay with the tunnel's headers around it."""
+        """MTU of containers' interfaces."""
+
+    async def underlay_mtu(self) -> int:
+        """Return the MTU of the link that carries the tunnels; where that is gone, its last. 0: it was never there."""
+
+    async def resize(self, mtu: int) -> frozenset[str]:
+        """Have interfaces that are made from now on this MTU; return the ids of endpoints with another one."""
+
+    async def fit(self, endpoint_id: str, pid: int | None) -> None:
+        """Give an endpoint's interface that MTU, at both ends. `pid` is a process in the container, if there is one.
+
+        NotFound: the container's end is not there. What has the MTU is no more among what `resize` returns.
+        """
 
     async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
         """Make (or repair) the endpoint's veth and its port on br-int; return the name of the container's end.

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import ctypes
 import os
 import socket
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from pyroute2 import netns
-
 from socketplane.agent.attempt import UNREACHABLE, Attempts, Target, family
+from socketplane.agent.inside import enter, in_own_thread
 
 SKIPPED = "skipped"
 """Outcome of what was not tried; the detail says why."""
 GONE = "the container is gone"
 _ANY_PORT = 9
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +37,7 @@ class Outcome(NamedTuple):
 
 async def try_all(attempts: Sequence[Attempt], wait: float) -> list[Outcome]:
     """Return how each ended, after so many seconds at most."""
-    loop = asyncio.get_running_loop()
-    # A thread of its own, which ends with it: it is in other namespaces then, and must not serve anybody else.
-    executor = ThreadPoolExecutor(1, "probe")
-    try:
-        return await loop.run_in_executor(executor, _run, attempts, wait)
-    finally:
-        executor.shutdown(wait=False)
+    return await in_own_thread(partial(_run, attempts, wait), "probe")
 
 
 def _run(attempts: Sequence[Attempt], wait: float) -> list[Outcome]:
@@ -58,7 +48,7 @@ def _run(attempts: Sequence[Attempt], wait: float) -> list[Outcome]:
     under_way = Attempts()
     for pid, numbers in by_process.items():
         try:
-            _enter(pid)
+            enter(pid)
         except OSError:
             found.update(dict.fromkeys(numbers, Outcome(SKIPPED, GONE)))
             continue
@@ -70,15 +60,6 @@ def _run(attempts: Sequence[Attempt], wait: float) -> list[Outcome]:
                 under_way.begin(number, attempts[number].target)
     under_way.finish(wait)
     return [found.get(number) or Outcome(under_way.outcomes[number]) for number in range(len(attempts))]
-
-
-def _enter(pid: int) -> None:
-    """Bring this thread into the network namespace of a process, for good."""
-    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        netns.setns(namespace, libc=_LIBC)  # without libc it would start a program to look for it
-    finally:
-        os.close(namespace)
 
 
 def _obstacle(attempt: Attempt) -> Outcome | None:

@@ -30,7 +30,7 @@ class Reporter:
         link: Link,
         run: Path,
         *,
-        datapath: Callable[[], tuple[str, int]],
+        datapath: Callable[[], tuple[str, int, int]],
         docker: Callable[[], str],
         conflicts: Callable[[], Sequence[str]],
         alarms: Callable[[], Sequence[str]],
@@ -52,7 +52,7 @@ class Reporter:
 
     async def gather(self) -> wire.HostReport:
         """Return the report as of now."""
-        kind, mtu = self._datapath()
+        kind, mtu, underlay = self._datapath()
         resolver, led = self._resolver()
         return wire.HostReport(
             version=__version__,
@@ -61,6 +61,7 @@ class Reporter:
             ovs=await self._ovs_version(),
             ovn_controller=await self._ovn_connected(),
             mtu=mtu,
+            underlay_mtu=underlay,
             conflicts=sorted(self._conflicts()),
             alarms=list(self._alarms()),
             resolver=resolver,

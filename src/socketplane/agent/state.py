@@ -103,6 +103,8 @@ class State:
         """Networks that the agent is making in Docker now: the pools that dockerd asks for are theirs. In memory only."""
         self.rules = ""
         """The rules by which this host's connections were last looked at."""
+        self.mtu = 0
+        """Of containers, as it was last; 0 where that is not known."""
         self.log: tuple[int, int] | None = None
         """Inode and position of ovn-controller's log, up to which the controller knows what was refused."""
         self.routed: frozenset[IPv4Network] = frozenset()
@@ -140,6 +142,12 @@ class State:
         self._changed.set()
         for listener in self._listeners:
             listener()
+
+    def remember_mtu(self, mtu: int) -> None:
+        """Note what MTU containers have."""
+        if mtu != self.mtu:
+            self.mtu = mtu
+            self.changed()
 
     def mark_put(self, endpoint: str) -> None:
         """Note that the controller may know the endpoint from now on."""
@@ -194,6 +202,7 @@ class State:
             "log": self.log,
             "routed": sorted(map(str, self.routed)),
             "neighbours": sorted(map(str, self.neighbours)),
+            "mtu": self.mtu,
         }
 
     def _fill(self, data: Mapping[str, Any]) -> None:
@@ -218,6 +227,7 @@ class State:
         self.neighbours = frozenset(map(IPv4Address, data.get("neighbours") or ()))
         inode, position = data.get("log") or (0, 0)
         self.log = (int(inode), int(position)) if inode else None
+        self.mtu = int(data.get("mtu", 0))
         for entry in data["endpoints"]:
             endpoint = EndpointRecord(
                 id=entry["id"],

@@ -11,6 +11,7 @@ import fcntl
 import re
 import socket
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ class VethMaker:
             self._make(ipr)
         elif not _is_ours(host, veth.endpoint_id):
             raise _not_ours(veth.host_end)
-        elif (peer := _peer_here(ipr, host)) is not None:
+        elif (peer := peer_here(ipr, host)) is not None:
             _complete_container_end(ipr, peer, veth)
         _complete_host_end(ipr, veth)
 
@@ -107,9 +108,9 @@ def remove(ipr: IPRoute, endpoint_id: str) -> None:
         ignoring(errno.ENODEV, function=lambda: ipr.link("del", index=host["index"]))
 
 
-def present(ipr: IPRoute) -> frozenset[str]:
-    """Return the endpoint ids of all pairs of ours: the first twelve digits where a crash left no more."""
-    return frozenset(found for link in ipr.link("dump") if (found := _endpoint_of(link)))
+def present(ipr: IPRoute, which: Callable[[Link], bool] = lambda _: True) -> frozenset[str]:
+    """Return the endpoint ids of all pairs of ours (with such a host end): twelve digits where a crash left no more."""
+    return frozenset(found for link in ipr.link("dump") if (found := _endpoint_of(link)) and which(link))
 
 
 def _complete_host_end(ipr: IPRoute, veth: Veth) -> None:
@@ -134,7 +135,7 @@ def _complete_container_end(ipr: IPRoute, peer: Link, veth: Veth) -> None:
 def _remove_stray(ipr: IPRoute, veth: Veth) -> None:
     """Delete a pair of ours whose host end was renamed: it holds the name of the container's end."""
     stray = find_link(ipr, ifname=veth.container_end)
-    peer = None if stray is None else _peer_here(ipr, stray)
+    peer = None if stray is None else peer_here(ipr, stray)
     if peer is None or not _is_ours(peer, veth.endpoint_id):
         raise _not_ours(veth.container_end)
     ipr.link("del", index=peer["index"])
@@ -156,7 +157,8 @@ def _endpoint_of(link: Link) -> str | None:
     return (link.get("ifalias") or "").removeprefix(_OWNER) or name[1]
 
 
-def _peer_here(ipr: IPRoute, link: Link) -> Link | None:
+def peer_here(ipr: IPRoute, link: Link) -> Link | None:
+    """Return the other end of a pair, if it is in this namespace."""
     if kind_of(link) != "veth" or link.get("link_netnsid") is not None:
         return None
     return find_link(ipr, index=link.get("link"))

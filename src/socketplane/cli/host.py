@@ -34,6 +34,7 @@ def columns(now: float) -> list[Column]:
         Column("ADDRESS", lambda host: host["address"]),
         Column("READY", lambda host: host["ready"], ready_style),
         Column("DATAPATH", lambda host: report(host, "datapath")),
+        Column("MTU", lambda host: report(host, "mtu") or None),
         Column("DOCKER", lambda host: report(host, "docker")),
         Column("ENDPOINTS", lambda host: host["endpoints"]),
         Column("SEEN", lambda host: age(host.get("seen"), now)),

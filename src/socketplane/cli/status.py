@@ -48,8 +48,11 @@ def show_status(answer: Mapping[str, Any]) -> None:
     counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
     if published := answer.get("published"):
         counts.append(f"{published} published port{_s(published)}")
-    out(f"{', '.join(counts)}; pool {clean(answer['pool'])}; SocketPlane {clean(answer['version'])}")
+    facts = [f"pool {clean(answer['pool'])}", *([f"MTU {answer['mtu']}"] if answer.get("mtu") else [])]
+    out("; ".join([", ".join(counts), *facts, f"SocketPlane {clean(answer['version'])}"]))
     conflicts = [f"host {host['name']}: {text}" for host in hosts for text in report(host, "conflicts") or ()]
+    for warning in answer.get("warnings") or ():
+        out(f"WARNING: {clean(warning)}")
     for alarm in [*answer["alarms"], *conflicts]:
         out(f"ALARM: {clean(alarm)}")
 

@@ -103,7 +103,8 @@ def _routes(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[s
 def _make_bridge(machine: Machine, moved: Moved) -> None:
     settings = ["datapath_type=netdev", f'other_config:hwaddr="{moved.mac}"', "external_ids:socketplane=underlay"]
     commands = ["--may-exist", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, *settings]
-    commands += ["--", "set", "Interface", BRIDGE, f"mtu_request={moved.mtu}"]
+    # Without a request of its own the bridge's MTU is the NIC's, and follows it.
+    commands += ["--", "clear", "Interface", BRIDGE, "mtu_request"]
     vsctl(machine.paths, *commands, "--", "--may-exist", "add-port", BRIDGE, moved.nic)
 
 

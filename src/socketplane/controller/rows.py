@@ -86,6 +86,7 @@ def _host_row(host: Host) -> Row:
         "labels": dict(host.labels),
         "created": host.created,
         "resolvers": frozenset(map(str, host.resolvers)),
+        "underlay_mtu": host.underlay_mtu,
     }
 
 
@@ -98,6 +99,7 @@ def _host(_: UUID, row: Row, __: HostNames) -> Host:
         labels=row["labels"],
         created=row["created"],
         resolvers=tuple(sorted(map(IPv4Address, row["resolvers"]))),
+        underlay_mtu=row["underlay_mtu"],
     )
 
 

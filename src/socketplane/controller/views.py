@@ -49,6 +49,7 @@ class Views:
             ready=self._reports.is_ready(host.name, self._clock()),
             seen=seen,
             report=report,
+            underlay_mtu=host.underlay_mtu,
             silent=self._reports.is_silent(host.name, self._clock()),
         )
 

@@ -77,6 +77,8 @@ class Host:
     created: float = 0.0
     resolvers: tuple[IPv4Address, ...] = ()
     """Addresses at which its containers reach its resolver, at port 53; sorted."""
+    underlay_mtu: int = 0
+    """MTU of the link that carries its tunnels; 0 while it has not told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class HostReport(Wire):
     ovn_controller: bool = False
     """Whether it is connected to the southbound."""
     mtu: int = 0
+    """Of its containers' interfaces."""
+    underlay_mtu: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Of the link that carries its tunnels."""
     conflicts: list[str] = []
     """Networks that can't exist on this host, and why."""
     alarms: list[str] = []
@@ -97,6 +100,8 @@ class Host(Wire):
     seen: float | None = None
     """When its agent was heard last, seconds since the epoch."""
     report: HostReport | None = None
+    underlay_mtu: int = 0
+    """MTU of the link that carries its tunnels, as its agent told it last; 0 while it has not."""
     silent: bool = False
     """Whether its agent was not heard for so long that the host is probably gone: its names are not given out."""
 
@@ -152,4 +157,8 @@ class Status(Wire):
     policies: int
     published: int = 0
     """Ports of containers that hosts answer at."""
+    mtu: int = 0
+    """Of containers, on all hosts: what fits into the smallest underlay; 0 while no host told of its own."""
+    warnings: list[str] = []
+    """What works, and is probably not as it was meant."""
     alarms: list[str] = []

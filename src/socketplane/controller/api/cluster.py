@@ -11,6 +11,7 @@ from socketplane import __version__, wire
 from socketplane.controller.active import Active, line_of
 from socketplane.controller.api.context import Ctx
 from socketplane.controller.plans.history import moment, waiting
+from socketplane.model.mtu import common
 
 router = APIRouter(prefix="/v1", tags=["cluster"])
 PING_SECONDS = 5.0
@@ -39,8 +40,18 @@ async def get_status(ctx: Ctx) -> wire.Status:
         endpoints=len(intent.endpoints),
         policies=len(intent.policies) + len(intent.traffic),
         published=sum(len(endpoint.published) for endpoint in intent.endpoints.values()),
+        mtu=common(host.underlay_mtu for host in hosts) or 0,
+        warnings=_warnings(hosts),
         alarms=_alarms(active, hosts),
     )
+
+
+def _warnings(hosts: list[wire.Host]) -> list[str]:
+    known = sorted((host.underlay_mtu, host.name) for host in hosts if host.underlay_mtu)
+    if not known or known[0][0] == known[-1][0]:
+        return []
+    told = ", ".join(f"{name} {mtu}" for mtu, name in known)
+    return [f"hosts' underlays differ in MTU ({told}): containers on all hosts have {common(mtu for mtu, _ in known)}"]
 
 
 def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:

@@ -106,8 +106,8 @@ async def put_report(name: str, body: Annotated[wire.HostReport, body_as(wire.Ho
     if ctx.active.reports.put(name, body, ctx.service.clock()):
         ctx.active.publish_host(name)
     intent = ctx.active.store.committed
-    if hosts.resolvers_of(intent, body) != intent.host(name).resolvers:
-        await ctx.active.writer.submit(lambda draft: hosts.put_resolvers(draft, name, body))
+    if hosts.reported(intent, name, body) != intent.host(name):
+        await ctx.active.writer.submit(lambda draft: hosts.put_reported(draft, name, body))
 
 
 @router.post("/hosts/{name}/denials", status_code=204, openapi_extra=body_is(wire.DenialBatch))

@@ -98,18 +98,25 @@ def patch(draft: Draft, name: str, body: wire.HostPatch) -> Host:
     return host
 
 
-def resolvers_of(intent: Intent, report: wire.HostReport) -> tuple[IPv4Address, ...]:
-    """Return the resolver's addresses that a host told of; what lies inside the cluster is a container's or a host's."""
+def reported(intent: Intent, name: str, report: wire.HostReport) -> Host:
+    """Return a host with what is kept of its report.
+
+    Where its containers reach its resolver: no policy but one of the Admin tier may forbid that. What lies inside the
+    cluster is a container's or a host's. And the underlay's MTU, which counts for all hosts while this one is away, too.
+    """
     cluster = intent.cluster.cluster
     inside = (cluster.pool, cluster.hosts)
-    return tuple(sorted({found for found in report.resolvers if not any(found in block for block in inside)}))
+    resolvers = {found for found in report.resolvers if not any(found in block for block in inside)}
+    host = intent.host(name)
+    mtu = report.underlay_mtu or host.underlay_mtu
+    return replace(host, resolvers=tuple(sorted(resolvers)), underlay_mtu=mtu)
 
 
-def put_resolvers(draft: Draft, name: str, report: wire.HostReport) -> None:
-    """Note where a host's containers reach its resolver: no policy but one of the Admin tier may forbid that."""
-    host = draft.intent.host(name)
-    if (found := resolvers_of(draft.intent, report)) != host.resolvers:
-        draft.put(replace(host, resolvers=found))
+def put_reported(draft: Draft, name: str, report: wire.HostReport) -> None:
+    """Keep what of a host's report has to last."""
+    host = reported(draft.intent, name, report)
+    if host != draft.intent.host(name):
+        draft.put(host)
 
 
 def remove(draft: Draft, name: str, *, force: bool) -> Host:
