@@ -23,7 +23,7 @@ from support import controller_keys
 from support.engine import Engine
 from support.ovsdb_server import free_port
 
-FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3, limits=0.2)
+FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3, limits=0.2, linger=0.3)
 
 
 class Ports:
@@ -108,6 +108,8 @@ class Host:
         self.ports = Ports()
         self.confined = []
         self.admitted = []
+        self.asking = set()
+        self.unaskable = ""
         self.forwards = {}
         self.unforwardable = ""
         self.now = 0.0
@@ -142,6 +144,7 @@ class Host:
                 confine=self._confine,
                 admit=self._admit,
                 forwarder=self,
+                ask=self._ask,
             )
             state = await asyncio.to_thread(State.load, self.paths.state / STATE_FILE)
             self.agent = Agent(around, state, self.timing)
@@ -160,6 +163,11 @@ class Host:
 
     async def _admit(self, subnets, neighbours):
         self.admitted.append((subnets, neighbours))
+
+    async def _ask(self, networks):
+        if self.unaskable:
+            raise Unavailable(self.unaskable)
+        self.asking = {str(asking.subnet) for asking in networks}
 
     async def forward(self, forwards):
         """Lead packets: the gateway's contract, as the text of each port and where it leads."""

@@ -158,3 +158,48 @@ async def test_a_network_without_containers_here_is_forgotten(pair, h1, until):
         return len(await journal.table()) == 0
 
     await until(empty)
+
+
+@pytest.fixture
+async def inner(world, h1, h2, until):
+    made = await world.admin.call("POST", "/v1/networks", {"name": "inner", "internal": True})
+    await until(lambda: all("inner" in host.engine.names() for host in (h1, h2)))
+    return made
+
+
+async def test_an_internal_network_asks_from_before_its_first_container_until_after_its_last(inner, h1, h2, until):
+    assert h1.asking == set()
+    box = await h1.engine.run("one", "inner")
+    assert h1.asking == {inner["subnet"]}
+    (place,) = box.places.values()
+    assert place.gateway == inner["gateway"]
+    assert h2.asking == set()
+    await h1.stop(crash=True)
+    h1.asking = {"what was there before"}
+    await h1.start()
+    await until(lambda: h1.asking == {inner["subnet"]})
+    await h1.engine.stop(box)
+    await until(lambda: not h1.asking)
+
+
+async def test_who_is_on_internal_networks_only_is_told_so(inner, h1, until):
+    box = await h1.engine.run("one", "inner")
+    journal = Journal(h1)
+    await found(until, journal, box, "one", address_of(box))
+    table = await journal.table()
+    assert table.closed(table.sees(IPv4Address(address_of(box))))
+
+
+async def test_a_container_starts_where_nobody_can_be_asked_and_asks_later(inner, h1, until):
+    h1.unaskable = "Open vSwitch's database does not answer"
+    await h1.engine.run("one", "inner")
+    assert any("Open vSwitch's database" in alarm for alarm in h1.agent.inner.alarms)
+    h1.unaskable = ""
+    await h1.engine.run("two", "inner")
+    assert h1.asking == {inner["subnet"]}
+    assert h1.agent.inner.alarms == []
+
+
+async def test_ports_of_an_internal_network_are_not_published(inner, h1):
+    await h1.engine.run("one", "inner", portmap=[{"Proto": 6, "IP": "", "Port": 80, "HostIP": "", "HostPort": 0}])
+    assert h1.forwards == {}

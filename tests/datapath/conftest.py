@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
 import pytest
@@ -94,7 +94,7 @@ async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
             namespace = Namespace(machine)
             stack.callback(namespace.close)
             move(machine, name, namespace)
-            router = topology.INTERNAL[1] if network == "internal" else topology.WEB[1]
+            router = ip_network(f"{address}/22", strict=False)[1]
             script = (
                 f"ip link set {name} name eth0; ip addr add {address}/22 dev eth0; ip link set lo up; ip link set eth0 up"
             )

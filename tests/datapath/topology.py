@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from itertools import chain
+from uuid import UUID
 
 from machine import Machine
 
@@ -14,6 +15,10 @@ HOSTS = IPv4Network("169.254.192.0/20")
 GATEWAY = IPv4Address("169.254.192.2")
 WEB = IPv4Network("10.192.0.0/22")
 INTERNAL = IPv4Network("10.192.4.0/22")
+CLOSED = IPv4Network("10.192.8.0/22")
+"""Of a network without a port on the router, but one where questions for names go; with `ALSO` there are two."""
+ALSO = IPv4Network("10.192.12.0/22")
+CLOSED_IDS = {UUID(f"{number:08x}-0000-4000-8000-000000000000"): subnet for number, subnet in ((8, CLOSED), (12, ALSO))}
 HOST = "h1"
 
 
@@ -25,6 +30,7 @@ def make(machine: Machine) -> None:
         *_network("internal", str(INTERNAL[1]), INTERNAL.prefixlen),
         *_network("hosts", str(HOSTS[1]), HOSTS.prefixlen),
         *_port("hosts", f"sp0-{HOST}", GATEWAY),
+        *chain.from_iterable(_closed(name, network) for name, network in zip(("closed", "also"), CLOSED_IDS, strict=True)),
         ["lr-policy-add", "router", "200", f"ip4.dst == {{{POOL}, {HOSTS}}}", "allow"],
         [
             "lr-policy-add",
@@ -66,6 +72,18 @@ def _network(name: str, router: str, prefix: int) -> list[list[str]]:
         ["lsp-set-type", f"{name}-router", "router"],
         ["lsp-set-addresses", f"{name}-router", "router"],
         ["lsp-set-options", f"{name}-router", f"router-port=router-{name}"],
+        ["acl-add", name, "to-lport", "1", "ip", "allow-related"],
+        ["acl-add", name, "from-lport", "1", "ip", "allow-related"],
+    ]
+
+
+def _closed(name: str, network: UUID) -> list[list[str]]:
+    """Return a network as an internal one, without the ACLs of its port for questions: the host's side is tested."""
+    port, gateway = f"sp-ask-{network}", CLOSED_IDS[network][1]
+    return [
+        ["ls-add", name],
+        *_port(name, port, gateway),
+        ["lsp-set-type", port, "localport"],
         ["acl-add", name, "to-lport", "1", "ip", "allow-related"],
         ["acl-add", name, "from-lport", "1", "ip", "allow-related"],
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.world import Host, World, eventually
+from support.world import ECHO, Host, World, eventually
 
 pytestmark = pytest.mark.lab
 UPSTREAM = """
@@ -108,6 +109,53 @@ async def test_names_over_hosts(world: World) -> None:
     (host,) = [host for host in status["hosts"] if host["name"] == "h1"]
     assert host["report"]["resolver"]["queries"]["answered"] > 0
     assert not [alarm for alarm in status["alarms"] if any(words in alarm for words in OF_NAMES)]
+
+
+async def test_names_on_internal_networks(world: World) -> None:
+    """Nothing leads out of them, and names of their own containers on all hosts are found."""
+    h1, h2, _ = world.hosts
+    await world.network("inner", "--internal")
+    await world.network("other", "--internal")
+    await h1.run("asker", "inner")
+    one = await h2.run("vault", "inner", "--network-alias", "front", command=ECHO)
+    hidden = await h1.run("hidden", "other", command=ECHO)
+    async with upstream(world):
+        await finds(h1, "asker", "front", one)
+        await finds(h1, "asker", one, "vault.inner")
+        await finds(h1, "asker", "vault", one, server=(RESOLVER,))
+        assert await lookup(h1, "asker", "example.com") == set()
+        assert await lookup(h1, "asker", "hidden") == set()
+        assert await h1.connects("asker", "vault", 7)
+        refused = await h1.inside("asker", "socat", "-u", "OPEN:/dev/null", f"TCP:{hidden}:7,connect-timeout=5")
+        assert "refused" in refused.err, "at once"
+        assert (
+            await h1.machine.run("socat", "-u", "OPEN:/dev/null", f"TCP:{hidden}:7,connect-timeout=1", check=False)
+        ).code
+
+        # Which way is out follows the networks that it is on; the names that it sees do as well.
+        await world.network("web")
+        await h1.docker("network", "connect", "web", "asker")
+        await finds(h1, "asker", "example.com", "203.0.113.9")
+        await finds(h1, "asker", "front", one)
+        await h1.docker("network", "disconnect", "web", "asker")
+        await finds(h1, "asker", "front", one)
+        assert await lookup(h1, "asker", "example.com") == set()
+
+        isolated = {"podSelector": {}, "policyTypes": ["Egress"]}
+        await world.policy(
+            json.dumps(
+                {
+                    "apiVersion": "networking.k8s.io/v1",
+                    "kind": "NetworkPolicy",
+                    "metadata": {"name": "i", "namespace": "inner"},
+                    "spec": isolated,
+                }
+            )
+        )
+        await eventually("isolation", lambda: _unreachable(h1, "asker", one))
+        await finds(h1, "asker", "front", one)
+    said = await h1.cli("explain", "asker", f"{RESOLVER}:53/udp")
+    assert "resolver" in said.out
 
 
 async def _is_not_open(world: World) -> None:

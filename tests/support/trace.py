@@ -113,7 +113,7 @@ class Cluster:
             return f'output to "{names.endpoint_port(target)}"' in answer
         if isinstance(target, Host):
             return f'output to "{names.host_port(target.name)}"' in answer
-        return 'output to "sp0-' in answer and "arp.tpa" not in answer
+        return ('output to "sp0-' in answer or 'output to "sp-ask-' in answer) and "arp.tpa" not in answer
 
     def _origin(self, source: Party, destination: Party, version: int) -> tuple[str, str]:
         """Return the switch that a packet enters and the match for where it comes from."""

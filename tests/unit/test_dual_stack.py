@@ -139,7 +139,7 @@ def test_the_router_has_both_gateways() -> None:
 def test_link_local_addresses_and_the_outside_are_no_way_around() -> None:
     found = acls(WEB)
     (link_local,) = (match for match in found if match.endswith("(ip6.src == fe80::/10 || ip6.dst == fe80::/10)"))
-    (outside,) = (match for match, row in found.items() if row["action"] == "reject")
+    (outside,) = (match for match, row in found.items() if row["action"] == "reject" and "ip6" in match)
     assert (found[link_local]["action"], found[link_local]["direction"]) == ("drop", "from-lport")
     cut_off = acls(WEB, replace(CLIENT, known=False), policy("p", 1, selector(), ingress=()))
     strongest = max(int(str(row["priority"])) for row in cut_off.values() if row["name"] == "unknown.ingress")

@@ -218,3 +218,15 @@ def test_replicas_share_the_load(table: Table) -> None:
     crowd(table, 5)
     firsts = {answer(table, query("many")).answer[0][0].to_text() for _ in range(200)}
     assert len(firsts) == 5
+
+
+def test_who_is_on_internal_networks_only_hears_of_no_others_than_their_names(table: Table) -> None:
+    table.name_network(WEB, "web", internal=True)
+    assert ask(table, "example.com") == ("NXDOMAIN", [])
+    assert ask(table, "9.113.0.203.in-addr.arpa", "PTR") == ("NXDOMAIN", [])
+    assert ask(table, "front") == ("NOERROR", ["10.192.0.10"])
+    assert ask(table, "example.com", source="10.192.0.3") is None, "it is on lab too, which leads out"
+    table.name_network(LAB, "lab", internal=True)
+    assert ask(table, "example.com", source="10.192.8.3") == ("NXDOMAIN", [])
+    table.name_network(WEB, "web")
+    assert ask(table, "example.com") is None

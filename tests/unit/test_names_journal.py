@@ -15,7 +15,7 @@ from socketplane.agent.names.table import Named, Table
 WEB = UUID(int=1)
 ONE = Named(WEB, int(IPv4Address("10.192.0.2")), "c1", "h2", ("one", "first"), int(IPv6Address("fd00::1")))
 LINES: list[Line] = [
-    journal.network_line(WEB, "web"),
+    journal.network_line(WEB, "web", internal=True),
     journal.put_line("e1", ONE),
     journal.local_line("e2", WEB, ONE.address + 1, "c2"),
     journal.silent_line({"h3"}),
@@ -64,6 +64,13 @@ def test_a_new_journal_says_the_same(path: Path) -> None:
     reader.close()
 
 
+def test_a_journal_of_before_says_nothing_of_internal_networks(path: Path) -> None:
+    path.write_text(f'["network","{WEB.hex}","web"]\n')
+    reader = Reader(path, "h1")
+    assert read(reader).networks() == {WEB: ("web", False)}
+    reader.close()
+
+
 def test_it_is_written_anew_before_it_is_much_larger_than_what_is_true(path: Path) -> None:
     writer = Writer(path)
     writer.replace(LINES)
@@ -80,7 +87,7 @@ def test_a_line_that_a_crash_cut_off_is_not_there(path: Path) -> None:
     whole = path.read_bytes()
     with path.open("ab") as file:
         file.write(b'["put","e1"')
-    assert state(read(reader)) == ({}, {}, {WEB: "web"}, frozenset())
+    assert state(read(reader)) == ({}, {}, {WEB: ("web", True)}, frozenset())
     assert reader.faults == 0
     path.write_bytes(whole)
     reader.close()

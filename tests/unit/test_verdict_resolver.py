@@ -29,6 +29,7 @@ H1, H2 = replace(host(1), resolvers=(HERE,)), replace(host(2), resolvers=(THERE,
 ONE, INSIDE, UNKNOWN = endpoint(1, WEB, H1), endpoint(2, LAB, H1), endpoint(3, WEB, H1, known=False)
 EVERY = Selector.of({})
 ISOLATED = Policy("web", "isolated", 1, PolicySpec(EVERY, egress=()))
+ISOLATED_LAB = Policy("lab", "isolated", 1, PolicySpec(EVERY, egress=()))
 
 
 def of_tier(tier: Tier) -> Policy:
@@ -62,8 +63,12 @@ def test_who_names_it_in_the_admin_tier_forbids_it() -> None:
     assert judge(of_tier(Tier.ADMIN)).policy == "no-Admin"
 
 
-def test_an_internal_network_has_no_way_to_it() -> None:
-    assert judge(source=INSIDE).direction == "isolation"
+def test_it_is_all_that_leads_out_of_an_internal_network() -> None:
+    assert judge(source=INSIDE).allow
+    assert judge(ISOLATED_LAB, source=INSIDE).allow
+    assert judge(of_tier(Tier.ADMIN), source=INSIDE).policy == "no-Admin"
+    for packet in ({"to": THERE}, {"port": 54}, {"protocol": None, "port": None}):
+        assert judge(source=INSIDE, **packet).direction == "isolation"
 
 
 def test_who_is_not_known_is_cut_off_from_it_too() -> None:
@@ -77,13 +82,12 @@ def test_rows_are_a_hosts_and_follow_its_resolvers() -> None:
     compiler.flush()
     compiler.put(replace(H1, resolvers=(HERE, THERE)))
     made = [row for key, row in compiler.flush().rows.items() if key.table == "ACL"]
-    assert {(acl["match"], acl["action"], acl["direction"]) for acl in made if acl} == {
-        (
-            f'ip4.dst == {{{HERE}, {THERE}}} && {protocol}.dst == 53 && is_chassis_resident("{names.host_port("h1")}")',
-            "allow-related",
-            "from-lport",
-        )
+    here = f'ip4.dst == {{{HERE}, {THERE}}} && %s.dst == 53 && is_chassis_resident("{names.host_port("h1")}")'
+    into = f"outport == @{names.INTERNAL_GROUP} && "
+    assert sorted((acl["match"], acl["action"], acl["direction"]) for acl in made if acl) == sorted(
+        (prefix + here % protocol, "allow-related", stage)
         for protocol in ("tcp", "udp")
-    }
+        for prefix, stage in (("", "from-lport"), ("", "from-lport"), (into, "to-lport"))
+    )
     compiler.put(host(1))
-    assert list(compiler.flush().rows.values()) == [None, None]
+    assert list(compiler.flush().rows.values()) == [None] * 6

@@ -22,6 +22,7 @@ from socketplane.agent.link import PATIENCE, Client, Link
 from socketplane.agent.locks import Locks
 from socketplane.agent.names.aliases import Aliases
 from socketplane.agent.names.feed import Feed
+from socketplane.agent.names.inner import LINGER, Ask, Inner
 from socketplane.agent.names.watch import Lead, Watch
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method
@@ -50,6 +51,7 @@ class Timing:
     report: float = report.INTERVAL
     install: float = driver.INSTALL_TIMEOUT
     settling: float = networks.SETTLING
+    linger: float = LINGER
     limits: float = shaping.INTERVAL
     mtu: float = mtu.INTERVAL
 
@@ -72,6 +74,8 @@ class Surroundings:
     """Has queries to these addresses answered by the resolver; without it, there is none."""
     resize: Callable[[int], Awaitable[None]] | None = None
     """Gives the host's own port that MTU."""
+    ask: Ask | None = None
+    """Has containers of these internal networks ask it, too."""
     alarms: Callable[[], Sequence[str]] = field(default=list)
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
@@ -108,6 +112,7 @@ class Agent:
         self.publisher = publisher.Publisher(
             self.state, around.forwarder, self._running_endpoints, interval=timing.interval
         )
+        self.inner = Inner(self.state, around.ask, clock=around.clock, linger=timing.linger) if around.ask else None
         self.driver = driver.NetworkDriver(
             self.state,
             self.link,
@@ -123,6 +128,7 @@ class Agent:
             monotonic=around.clock,
             install_timeout=timing.install,
             shaped=self.shaper.join,
+            inner=self.inner.join if self.inner else None,
         )
         self.ipam = ipam.IpamDriver(self.state, self.link, self.outbox, clock=around.wall)
         self.reconciler = reconcile.Reconciler(
@@ -172,6 +178,7 @@ class Agent:
                 *self.publisher.alarms,
                 *self.feed.alarms,
                 *self.names.alarms,
+                *(self.inner.alarms if self.inner else ()),
                 *around.alarms(),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
@@ -221,6 +228,7 @@ class Agent:
                 "names": self.feed.run,
                 "aliases": self.aliases.run,
                 "resolver": self.names.run,
+                **({"internal networks": self.inner.run} if self.inner else {}),
                 "report": self.reporter.run,
                 "denials": self.denials.run,
                 "prober": self.prober.run,

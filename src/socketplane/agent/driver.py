@@ -69,6 +69,7 @@ class NetworkDriver:
         monotonic: Callable[[], float] = time.monotonic,
         install_timeout: float = INSTALL_TIMEOUT,
         shaped: Callable[[str], Awaitable[None]] | None = None,
+        inner: Callable[[NetworkRecord], Awaitable[None]] | None = None,
     ) -> None:
         self._state = state
         self._link = link
@@ -81,6 +82,7 @@ class NetworkDriver:
         self._networks_changed = networks_changed
         self._confine = confine
         self._shaped = shaped
+        self._inner = inner
         self._clock = clock
         self._monotonic = monotonic
         self._install_timeout = install_timeout
@@ -172,6 +174,8 @@ class NetworkDriver:
             network = await self._adoption.known(request.network)
             if network.internal and self._confine:
                 await self._confine(network)  # no way out before there is a way in
+            if network.internal and self._inner:
+                await self._inner(network)
             identity = await self._identifier.of(request.network, request.endpoint)
             known = self._state.endpoints.get(request.endpoint)
             record = known or _recovered(request.endpoint, network, identity, asked(request.options))
@@ -195,10 +199,12 @@ class NetworkDriver:
             ms={step: round(seconds * 1000, 1) for step, seconds in steps.items()},
         )
         answer: dict[str, Any] = {"InterfaceName": {"SrcName": container_end, "DstPrefix": "eth"}}
-        if not network.internal:
+        # To an internal network's gateway go questions for names, and nothing else: without a route Docker's resolver
+        # could not send them. A container that is on another network too has its default route there, Docker sees to it.
+        if not network.internal or self._inner:
             answer["Gateway"] = str(network.gateway)
-            if network.gateway6 is not None and record.address6 is not None:
-                answer["GatewayIPv6"] = str(network.gateway6)
+        if not network.internal and network.gateway6 is not None and record.address6 is not None:
+            answer["GatewayIPv6"] = str(network.gateway6)
         return answer
 
     async def delete_endpoint(self, request: protocol.EndpointRequest) -> dict[str, Any]:
@@ -218,7 +224,7 @@ class NetworkDriver:
     async def publish(self, request: protocol.EndpointRequest) -> dict[str, Any]:
         """Publish ports, all or none. Docker asks it of the endpoint with the container's gateway, after Join."""
         wanted = wishes(request.options)
-        if not wanted:
+        if not wanted or (await self._adoption.known(request.network)).internal:
             return {}
         async with self._locks.hold(request.endpoint):
             await self._publisher.publish(request.endpoint, wanted)

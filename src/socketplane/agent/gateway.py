@@ -14,6 +14,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from socketplane.agent import hostport, poolroute
+from socketplane.agent.askport import Asking, AskPorts
 from socketplane.agent.firewall import Firewall
 from socketplane.agent.forwarding import Forwarding
 from socketplane.agent.forwards import forget
@@ -44,6 +45,7 @@ class Gateway:
         self._want = HostPort(identity.gateway, identity.hosts, identity.pool, mtu)
         ids = {"iface-id": f"{hostport.NAME}-{identity.name}"}
         self._port = SwitchPort(hostport.NAME, _OWNER, ids, type="internal", mac=self._want.mac, mtu=mtu)
+        self._asking = AskPorts(switch, netlink, mtu)
         self._firewall = Firewall()
         self._forwarding = Forwarding(paths.state / "forwarding.json")
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway)
@@ -89,10 +91,17 @@ class Gateway:
         await self._apply()
 
     async def resize(self, mtu: int) -> None:
-        """Give `sp0` that MTU. Raises as `ensure` does; `run` goes on trying."""
+        """Give `sp0`, and internal networks' ports, that MTU. Raises as `ensure` does; `run` goes on trying."""
         async with self._lock:
             self._want, self._port = replace(self._want, mtu=mtu), replace(self._port, mtu=mtu)
             await self._ensure_port()
+            await self._asking.resize(mtu)
+
+    async def ask(self, networks: Collection[Asking]) -> None:
+        """Have containers of these internal networks, and of no others, ask the resolver; they can when this returns."""
+        if self._applied is None:
+            await self._ensure_firewall(always=True)
+        await self._asking.want(networks)
 
     async def run(self) -> None:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
@@ -103,6 +112,7 @@ class Gateway:
     async def remove(self) -> None:
         """Take everything away and restore what was before. Unavailable: Open vSwitch does not answer."""
         async with self._lock:
+            await self._asking.remove()
             if await self._switch.delete(hostport.NAME, _OWNER):
                 await self._switch.settled()  # the firewall goes last
             await self._netlink.call(poolroute.remove)
@@ -115,6 +125,7 @@ class Gateway:
         await self._ensure_firewall(always=False)
         async with self._lock:
             await self._ensure_port()
+            await self._asking.ensure()
 
     async def _ensure_firewall(self, *, always: bool) -> None:
         exits, guarded = await self._netlink.call(self._look_around)

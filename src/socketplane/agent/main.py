@@ -110,6 +110,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             forwarder=gateway,
             lead=gateway.set_resolvers,
             resize=gateway.resize,
+            ask=gateway.ask,
             netlink=netlink,
             switch=switch,
             alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],

@@ -23,6 +23,8 @@ PRIORITY = 5383
 PROTOCOL = 83
 """Marks route and rule as ours; nobody has this number in rt_protos."""
 _FIB_MATCH = 0x2000 | 0x1000  # RTM_F_FIB_MATCH, and RTM_F_LOOKUP_TABLE: else the kernel says "main" for any table
+_LINK = 253
+"""Scope of what is reached without a router."""
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
 
 
@@ -39,10 +41,21 @@ def ensure(ipr: IPRoute, pool: IPv4Network, *, index: int, router: IPv4Address, 
         changed = True
     right = {"oif": index, "gateway": str(router), "prefsrc": str(source)}
     found = _winner(ipr, pool)
+    if found is not None and found.get("table") == TABLE and found.get("oif") != index:
+        found = _look_up(ipr, pool[0], oif=index)  # that was a part's
     if found is None or found.get("table") != TABLE or any(found.get(key) != value for key, value in right.items()):
         ipr.route("replace", dst=str(pool), **right, table=TABLE, proto=PROTOCOL)
         changed = True
     return changed
+
+
+def ensure_part(ipr: IPRoute, subnet: IPv4Network, *, index: int) -> bool:
+    """Route a part of the pool through another link, straight to who is there; return whether that was needed."""
+    found = _look_up(ipr, subnet[0])
+    if found is not None and (found.get("table"), found.get("oif"), found["dst_len"]) == (TABLE, index, subnet.prefixlen):
+        return False
+    ipr.route("replace", dst=str(subnet), oif=index, scope=_LINK, table=TABLE, proto=PROTOCOL)
+    return True
 
 
 def remove(ipr: IPRoute) -> None:
@@ -71,5 +84,9 @@ def _refuse_foreign(ipr: IPRoute, pool: IPv4Network) -> None:
 
 def _winner(ipr: IPRoute, pool: IPv4Network) -> Link | None:
     """Return the entry that serves the pool's first address (no dump of the tables: there may be a million)."""
-    found = ignoring(*_NO_ROUTE, function=lambda: tuple(ipr.route("get", dst=str(pool[0]), flags=_FIB_MATCH)))
+    return _look_up(ipr, pool[0])
+
+
+def _look_up(ipr: IPRoute, address: IPv4Address, **through: int) -> Link | None:
+    found = ignoring(*_NO_ROUTE, function=lambda: tuple(ipr.route("get", dst=str(address), flags=_FIB_MATCH, **through)))
     return found[0] if found else None

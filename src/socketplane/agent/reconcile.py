@@ -114,6 +114,7 @@ class Reconciler:
         self.alarms = [_unplugged(entry) for entry in findings.unplugged]
         await self._remove(await self._confirmed(due))
         await self._put(findings.put)
+        self._recall(seen)
         await self._drop_pending()
         self._listed = listed
         if not self._link.down:
@@ -281,6 +282,12 @@ class Reconciler:
             )
             self._state.changed()
         self._state.mark_put(entry.endpoint)
+
+    def _recall(self, seen: Seen) -> None:
+        """Hold what runs here and the controller knows well, but a crash just after its start left out of our file."""
+        for endpoint, entry in (seen.docker or {}).items():
+            if endpoint in (seen.endpoints or {}) and endpoint not in self._state.endpoints and self._stands(endpoint):
+                self._hold(entry)
 
     async def _drop_pending(self) -> None:
         """Delete networks that Docker asked for here and then did not make, as after a crash in between."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
+from socketplane.agent import askport
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.veth import GROUP
 from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
@@ -61,6 +62,7 @@ def nftables(boundary: Boundary) -> str:
     pool, hosts = boundary.pool, boundary.hosts
     ours = f"{{ {pool}, {hosts} }}"
     guarded, exits = _names(boundary.guarded), _names(boundary.exits)
+    asking = askport.rules(_asked(boundary))
     # Masqueraded, it would come from this host's address: other hosts would take it for a tunnel's, and what is in it
     # for a packet that this host's policy let pass.
     forged = f'udp dport {GENEVE} drop comment "would pass for a tunnel of this host"'
@@ -112,6 +114,7 @@ table inet {TABLE} {{
 		iifname "{SP0}" ip saddr != {ours} drop comment "not a container's address"
 		iifname "{SP0}" ip daddr 127.0.0.0/8 drop
 		iifname {{ "{SP0}", "lo" }} accept
+		{_lines(asking.arriving)}
 		ip saddr {ours} drop comment "claims to be a container or a host's own port"
 		ip daddr @routed accept comment "policy judges, on the container's own host"
 		ip daddr {ours} drop comment "from outside, by a route through this host"
@@ -139,6 +142,7 @@ table inet {TABLE} {{
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
+		{_lines(asking.forwarded)}
 		iifname "{SP0}" {forged}
 		{f"iifname != {exits} oifname {exits} {forged}" if exits else ""}
 		iifname "{SP0}" ip saddr != @routed ct state invalid drop
@@ -157,6 +161,7 @@ table inet {TABLE} {{
 
 	chain leaving {{
 		type filter hook postrouting priority filter; policy accept;
+		{_lines(asking.leaving)}
 		oifname != "{SP0}" ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
 	}}
 
@@ -178,13 +183,13 @@ def _names_chains(boundary: Boundary) -> str:
     """
     if not boundary.resolvers:
         return ""
-    asked = f"{{ {', '.join(map(str, sorted(boundary.resolvers)))} }}"
+    asked = _asked(boundary)
     port, lead = "meta l4proto { tcp, udp } th dport 53", f"dnat ip to {boundary.gateway}:{RESOLVER_PORT}"
     fixed = f"ip daddr {RESOLVER_ADDRESS} {port} {lead}"
     return f"""
 	chain names {{
 		type nat hook prerouting priority dstnat - 1; policy accept;
-		iifname "{SP0}" ip saddr {boundary.pool} ip daddr {asked} {port} {lead} comment "names"
+		iifname {{ "{SP0}", "{askport.PREFIX}*" }} ip saddr {boundary.pool} ip daddr {asked} {port} {lead} comment "names"
 		iifname "docker0" {fixed}
 		iifname "br-*" {fixed}
 	}}
@@ -194,6 +199,14 @@ def _names_chains(boundary: Boundary) -> str:
 		{fixed}
 	}}
 """
+
+
+def _asked(boundary: Boundary) -> str:
+    return f"{{ {', '.join(map(str, sorted(boundary.resolvers)))} }}" if boundary.resolvers else ""
+
+
+def _lines(rules: Iterable[str]) -> str:
+    return "\n\t\t".join(rules)
 
 
 def docker_rules(boundary: Boundary) -> list[str]:

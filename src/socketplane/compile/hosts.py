@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from socketplane.compile import acl, names
-from socketplane.compile.match import one_of
+from socketplane.compile.asking import answer_from
 from socketplane.compile.nodes import join_groups
 from socketplane.compile.router import REROUTE_PRIORITY
 from socketplane.compile.rows import Output, identity
-from socketplane.model.resolver import RESOLVER_PORT, RESOLVER_PROTOCOLS
 from socketplane.model.spec import Direction, Selector
 from socketplane.model.types import Cluster, Host, mac_of
 
@@ -52,10 +51,4 @@ def compile_host(output: Output, cluster: Cluster, host: Host, groups: Collectio
     columns = acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, match, name="own-host")
     group = identity(cluster.id, "Port_Group", names.ROUTED_GROUP)
     acl.add(output, group, f"own-host/{host.name}", columns, notes)
-    if host.resolvers:
-        # Where the source is: its own host leads what is sent there to its resolver, and nowhere else.
-        where = one_of([str(address) for address in host.resolvers])
-        for protocol in RESOLVER_PROTOCOLS:
-            match = f"ip4.dst == {where} && {protocol}.dst == {RESOLVER_PORT} && {here}"
-            columns = acl.allow(Direction.EGRESS, acl.RESOLVER_ALLOW, match, name="resolver")
-            acl.add(output, group, f"resolver/{protocol}/{host.name}", columns, notes)
+    answer_from(output, host, here, notes)

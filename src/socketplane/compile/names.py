@@ -16,6 +16,8 @@ HOSTS_ROUTER_PORT = "rp-hosts"
 HOSTS_SWITCH_PORT = "nr-hosts"
 ROUTED_GROUP = "sp_routed"
 """Port group of the networks' ports to the router: its ACLs hold on the switches of all networks that are routed."""
+INTERNAL_GROUP = "sp_internal"
+"""Port group of the ports by which internal networks reach their host's resolver, and nothing else."""
 PUBLISHED_GROUP = "sp_published"
 """Port group of the endpoints that have ports published to the outside."""
 BALANCERS = "sp-published-"
@@ -62,6 +64,11 @@ def host_port(host: str) -> str:
 def anchor_port(network: UUID) -> str:
     """Name of the port that stands on a network in all groups that endpoints of the network may be in."""
     return f"sp-anchor-{network}"
+
+
+def asking_port(network: UUID) -> str:
+    """Name of the port by which containers of an internal network ask the resolver: every host has its own behind it."""
+    return f"sp-ask-{network}"
 
 
 def network_group(network: UUID) -> str:

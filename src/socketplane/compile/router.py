@@ -7,6 +7,7 @@ from ipaddress import IPv6Network
 from uuid import UUID
 
 from socketplane.compile import acl, names
+from socketplane.compile.asking import compile_asking
 from socketplane.compile.match import within
 from socketplane.compile.prefixes import all_but
 from socketplane.compile.published import compile_published
@@ -26,6 +27,7 @@ def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     _hosts_switch(output, cluster)
     _routed(output, cluster, ipv6=ipv6)
     compile_published(output, cluster)
+    compile_asking(output)
     _meters(output)
 
 

@@ -6,6 +6,7 @@ from ipaddress import IPv6Network
 
 from socketplane.compile import acl, names
 from socketplane.compile.anchor import compile_anchor
+from socketplane.compile.asking import ask_from
 from socketplane.compile.match import subject
 from socketplane.compile.published import from_outside, publish_on
 from socketplane.compile.router import join
@@ -16,7 +17,7 @@ from socketplane.model.types import LINK_LOCAL6, Cluster, Network, mac_of
 
 
 def compile_network(output: Output, cluster: Cluster, network: Network, *, unknown_cut_off: bool) -> None:
-    """Add a network's rows. An internal one is not joined to the router: nothing leads in or out."""
+    """Add a network's rows. An internal one is not joined to the router: nothing leads out but questions for names."""
     name = names.switch(network.id)
     notes = {"network": network.name or ""}
     switch = output.row("Logical_Switch", str(network.id), {"name": name}, notes)
@@ -33,6 +34,8 @@ def compile_network(output: Output, cluster: Cluster, network: Network, *, unkno
         publish_on(output, switch)
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
+    else:
+        ask_from(output, network, switch)
     compile_anchor(output, network)
     _defaults(output, cluster, network, notes)
     _unknown(output, network, notes, unknown_cut_off=unknown_cut_off)

@@ -76,8 +76,7 @@ def judge(packet: Packet, direction: Direction, end: Endpoint, peer: Party) -> V
 
 def _resolver(packet: Packet, direction: Direction, end: Endpoint, peer: Party) -> Verdict | None:
     """Allow what asks for names: below the Admin tier no policy isolates from the resolver."""
-    network = packet.view.networks.get(end.network)
-    if direction is not Direction.EGRESS or network is None or network.internal:
+    if direction is not Direction.EGRESS or end.network not in packet.view.networks:
         return None
     if not asks_resolver(packet.view.hosts, end, peer, packet.protocol, packet.port):
         return None

@@ -1,4 +1,4 @@
-"""How containers reach the resolver of their own host, whatever NetworkPolicies say."""
+"""How containers reach the resolver of their own host, whatever NetworkPolicies say, and from internal networks too."""
 
 from __future__ import annotations
 

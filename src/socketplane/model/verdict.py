@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from socketplane.errors import InvalidInput
 from socketplane.model.behind import behind, way_in
 from socketplane.model.judge import Packet, Verdict, judge, name_of
+from socketplane.model.resolver import asks_resolver
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.selection import Party, View, address_of, cuts_off
 from socketplane.model.spec import Direction, Protocol
@@ -100,6 +101,8 @@ def _way(packet: Packet) -> Verdict | None:
     for network in ends:
         if network is None:
             return packet.decide(False, ISOLATION, "its network does not exist", rule=ISOLATION)
+        if network.internal and _asks(packet):
+            return _default(packet, "its host's resolver answers, about containers of its own networks")
         if network.internal:
             reason = f"network {network.name or network.id} is internal: nothing leads in or out"
             return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
@@ -109,6 +112,14 @@ def _way(packet: Packet) -> Verdict | None:
         return _from_outside(packet, packet.source)
     packet.steps.append("the router joins the two ends")
     return None
+
+
+def _asks(packet: Packet) -> bool:
+    """Return whether a container asks for names: the one thing that leads out of an internal network."""
+    source = packet.source
+    return isinstance(source, Endpoint) and asks_resolver(
+        packet.view.hosts, source, packet.destination, packet.protocol, packet.port
+    )
 
 
 def _from_outside(packet: Packet, source: Address) -> Verdict | None:

@@ -40,8 +40,9 @@ def decide(table: Table, inside: Inside, source: IPv4Address, wire: bytes, *, st
     """Judge what came from a source.
 
     What comes from inside the cluster and is no container of this host is refused. A name that means nothing on the
-    asker's networks is forwarded, like any other: that it exists elsewhere is not told. To others of this host
-    (containers on Docker's own networks) no name means anything.
+    asker's networks is forwarded, like any other: that it exists elsewhere is not told. Of who is on internal networks
+    only, nothing is: to it there is no outside (and data leaves by questions, too). To others of this host (containers
+    on Docker's own networks) no name means anything.
     """
     query = message.parse(wire)
     if query is None:
@@ -61,6 +62,8 @@ def decide(table: Table, inside: Inside, source: IPv4Address, wire: bytes, *, st
         if address in inside.pool:  # nobody's whose name may be told
             return Reply(message.refusal(query, dns.rcode.NXDOMAIN), "answered")
     found = table.addresses(networks, query.question.name)
+    if found is None and table.closed(networks):
+        return Reply(message.refusal(query, dns.rcode.NXDOMAIN), "inside")
     if found is None:
         return Forward(query)
     random.shuffle(found)  # replicas share the load

@@ -94,10 +94,11 @@ class Feed:
         """Note what changed of networks, hosts, and this host's endpoints."""
         known = self._table.networks()
         if self._link.synced:
-            names = {network.id: network.name.lower() for network in self._link.networks.values()}
-            for network in names.keys() | known.keys():
-                if known.get(network) != names.get(network):
-                    self._say(journal.network_line(network, names.get(network, "")))
+            named = {net.id: (net.name.lower(), net.internal) for net in self._link.networks.values()}
+            for network in named.keys() | known.keys():
+                if known.get(network) != named.get(network):
+                    name, internal = named.get(network, ("", False))
+                    self._say(journal.network_line(network, name, internal=internal))
             silent = {host.name for host in self._link.hosts.values() if host.silent}
             if silent != self._table.silent:
                 self._say(journal.silent_line(silent))

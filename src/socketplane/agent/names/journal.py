@@ -53,9 +53,9 @@ def gone_line(endpoint: str) -> Line:
     return ["gone", endpoint]
 
 
-def network_line(network: UUID, name: str) -> Line:
+def network_line(network: UUID, name: str, *, internal: bool = False) -> Line:
     """Return the line that names a network; empty: it is gone."""
-    return ["network", network.hex, name]
+    return ["network", network.hex, name, internal]
 
 
 def silent_line(hosts: Iterable[str]) -> Line:
@@ -75,7 +75,9 @@ def apply(table: Table, line: Line) -> None:
             table.set_local(endpoint, UUID(network), address, container)
         case ["gone", str(endpoint)]:
             table.drop_local(endpoint)
-        case ["network", network, str(name)]:
+        case ["network", network, str(name), bool(internal)]:
+            table.name_network(UUID(network), name, internal=internal)
+        case ["network", network, str(name)]:  # as it was written before
             table.name_network(UUID(network), name)
         case ["silent", [*hosts]]:
             table.set_silent(map(str, hosts))
@@ -85,8 +87,8 @@ def apply(table: Table, line: Line) -> None:
 
 def whole(table: Table) -> Iterator[Line]:
     """Yield the lines that make a table."""
-    for network, name in table.networks().items():
-        yield network_line(network, name)
+    for network, (name, internal) in table.networks().items():
+        yield network_line(network, name, internal=internal)
     yield silent_line(table.silent)
     for endpoint, place in table.locals():
         yield local_line(endpoint, *place)

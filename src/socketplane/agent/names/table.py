@@ -38,6 +38,7 @@ class Table:
         self._by_name: dict[UUID, dict[str, tuple[str, ...]]] = {}
         self._at: dict[int, str] = {}
         self._networks: dict[UUID, str] = {}
+        self._internal: set[UUID] = set()
         self._local: dict[str, tuple[UUID, int, str]] = {}
         self._asking: dict[int, str] = {}
         self._of_container: dict[str, set[str]] = {}
@@ -58,9 +59,13 @@ class Table:
         """Yield this host's endpoints with network, address and container."""
         yield from self._local.items()
 
-    def networks(self) -> dict[UUID, str]:
-        """Return the networks' names."""
-        return dict(self._networks)
+    def networks(self) -> dict[UUID, tuple[str, bool]]:
+        """Return the networks' names, and which are internal."""
+        return {network: (name, network in self._internal) for network, name in self._networks.items()}
+
+    def closed(self, networks: Sequence[UUID]) -> bool:
+        """Return whether who is on these networks, and no others, asks nobody outside."""
+        return bool(networks) and self._internal.issuperset(networks)
 
     @property
     def silent(self) -> frozenset[str]:
@@ -96,12 +101,14 @@ class Table:
         if not names:
             del self._by_name[entry.network]
 
-    def name_network(self, network: UUID, name: str) -> None:
+    def name_network(self, network: UUID, name: str, *, internal: bool = False) -> None:
         """Note a network's name; empty: it is gone."""
+        self._networks.pop(network, None)
+        self._internal.discard(network)
         if name:
             self._networks[network] = name.lower()
-        else:
-            self._networks.pop(network, None)
+        if name and internal:
+            self._internal.add(network)
 
     def set_local(self, endpoint: str, network: UUID, address: int, container: str) -> None:
         """Note an endpoint of this host."""
