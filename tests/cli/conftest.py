@@ -55,7 +55,18 @@ def cluster(controller: Controller) -> Controller:
         wire.Network(id=DATABASE, name="db", subnet="10.192.4.0/22", gateway="10.192.4.1", internal=True, endpoints=1),
     ]
     controller.endpoints = [
-        endpoint("a", WEB, "web", "h1", "10.192.0.2", "web-1", up=True, labels={"app": "shop"}, published=PORTS),
+        endpoint(
+            "a",
+            WEB,
+            "web",
+            "h1",
+            "10.192.0.2",
+            "web-1",
+            up=True,
+            labels={"app": "shop"},
+            published=PORTS,
+            floating=["192.0.2.70"],
+        ),
         endpoint("b", WEB, "web", "h2", "10.192.0.3", "app-1"),
         endpoint("c", DATABASE, "db", "h1", "10.192.4.2", "app-1", known=False),
     ]
@@ -73,6 +84,13 @@ def cluster(controller: Controller) -> Controller:
             subjects=3,
             document=guard,
         ),
+    ]
+    given = ["192.0.2.70", "192.0.2.71"]
+    controller.pools = [wire.Pool(name="lan", first="192.0.2.65", last="192.0.2.94", size=30, used=given)]
+    held = {"pool": "lan", "labels": {}, "created": 1.0, "endpoint": "a" * 64, "container": "web-1", "host": "h1"}
+    controller.floating = [
+        wire.Floating(address=given[0], network="web", subject="web-1", state="claimed", link="eth0", **held),
+        wire.Floating(address=given[1], network="db", subject="app=x", state="refused", problem="taken", **held),
     ]
     controller.tokens = [wire.Token(id="t1", created=1.0, expires=4e9, uses=2)]
     return controller

@@ -40,6 +40,8 @@ class Controller:
     plan: wire.PolicyPlan | None = None
     outcome: wire.PolicyOutcome | None = None
     """What changes of policies are answered with; None: all that was asked for is created."""
+    pools: list[wire.Pool] = field(default_factory=list)
+    floating: list[wire.Floating] = field(default_factory=list)
     tokens: list[wire.Token] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -72,7 +74,7 @@ class Controller:
                     warnings=self.warnings,
                     alarms=self.alarms,
                 )
-            case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens") as kind]:
+            case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens" | "pools" | "floating") as kind]:
                 return {"items": [item.model_dump(mode="json") for item in getattr(self, kind)]}
             case ["GET", "policies", "history"]:
                 return {"items": [item.model_dump(mode="json") for item in self.revisions]}
@@ -107,6 +109,11 @@ class Controller:
                 return None
             case ["POST", "networks"]:
                 return self.create_network(wire.NetworkCreate.model_validate(request.body))
+            case ["POST", "pools"]:
+                created = wire.PoolCreate.model_validate(request.body)
+                return wire.Pool(name=created.name, first="192.0.2.65", last="192.0.2.94", size=30)
+            case ["POST", "floating"]:
+                return self.floating[wire.Expose.model_validate(request.body).network == "db"]
             case ["POST", "tokens"]:
                 wanted = wire.TokenCreate.model_validate(request.body)
                 return wire.TokenCreated(id="t1", created=1.0, expires=1.0 + wanted.ttl, uses=wanted.uses, token="sp1.abc")
@@ -136,6 +143,8 @@ class Controller:
             "endpoints": lambda endpoint: [[endpoint.id]],
             "policies": lambda policy: [[policy.network or wire.NO_NETWORK, policy.name]],
             "tokens": lambda token: [[token.id]],
+            "pools": lambda pool: [[pool.name]],
+            "floating": lambda floating: [[str(floating.address)]],
         }
         wanted = [unquote(name) for name in names]
         for item in getattr(self, kind):

@@ -24,10 +24,10 @@ def test_lists_have_stable_columns_in_a_pipe(cli: Cli, cluster: Controller) -> N
         ["h2", "192.0.2.2", "no", "-", "-", "-", "0", "-"],
     ]
     assert cli.columns("endpoint", "ls") == [
-        ["ENDPOINT ID", "CONTAINER", "NETWORK", "HOST", "ADDRESS", "PORTS", "STATE"],
-        ["aaaaaaaaaaaa", "web-1", "web", "h1", "10.192.0.2", "0.0.0.0:8080->80/tcp", "up"],
-        ["bbbbbbbbbbbb", "app-1", "web", "h2", "10.192.0.3", "-", "starting"],
-        ["cccccccccccc", "app-1", "db", "h1", "10.192.4.2", "-", "unknown"],
+        ["ENDPOINT ID", "CONTAINER", "NETWORK", "HOST", "ADDRESS", "FLOATING", "PORTS", "STATE"],
+        ["aaaaaaaaaaaa", "web-1", "web", "h1", "10.192.0.2", "192.0.2.70", "0.0.0.0:8080->80/tcp", "up"],
+        ["bbbbbbbbbbbb", "app-1", "web", "h2", "10.192.0.3", "-", "-", "starting"],
+        ["cccccccccccc", "app-1", "db", "h1", "10.192.4.2", "-", "-", "unknown"],
     ]
     assert cli.columns("policy", "ls") == [
         ["KIND", "NETWORK", "NAME", "TIER", "PRIORITY", "MODE", "TYPES", "SUBJECTS"],

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, ip_network
 
 from socketplane.compile import Intent
 from socketplane.model.behind import addresses
+from socketplane.model.floating import Floating
 from socketplane.model.published import ANY, Published
 from socketplane.model.selection import address_of as address_of_party
 from socketplane.model.spec import (
@@ -91,7 +92,8 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
     ]
     policies = [draw.policy(n) for n in range(1, draw.between(3, 9))]
     endpoints = [replace(each, published=draw.published(number)) for number, each in enumerate(endpoints)]
-    return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies))]
+    floating = [draw.floating(number, each) for number, each in enumerate(endpoints) if each.network != networks[2].id]
+    return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies)), *filter(None, floating)]
 
 
 def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list[Packet]:
@@ -104,6 +106,9 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
     while len(found) < count:
         if draw.chance(0.15):
             found.append(draw.published_packet(cluster))
+            continue
+        if cluster.floating and draw.chance(0.1):
+            found.append(draw.floating_packet(cluster))
             continue
         source: Party = draw.choice(cluster.endpoints)
         near = [end for end in cluster.endpoints if isinstance(source, Endpoint) and end.network == source.network]
@@ -176,6 +181,20 @@ class Draw:
         where: Party = owner if published.address == ANY and self.chance(0.3) else addresses(owner, published)[0]
         source = self.choice([it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal])
         return Packet(source, where, published.protocol, published.host_port)
+
+    def floating(self, number: int, end: Endpoint) -> Floating | None:
+        """Return an address of the outside for endpoint `number`, or none."""
+        return Floating(IPv4Address(f"192.0.2.{130 + number}"), "", holder=end.id) if self.chance(0.2) else None
+
+    def floating_packet(self, cluster: Cluster) -> Packet:
+        """Return a packet to whom a floating address leads: of a container to that address, or from outside."""
+        floating = self.choice(cluster.floating)
+        end = next(each for each in cluster.endpoints if each.id == floating.holder)
+        protocol, port = self.choice([None, *Protocol]), self.choice(PORTS)
+        if self.chance(0.5):
+            return Packet(address_of(self.between(1, 20)), end, protocol, port)
+        others = [it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal]
+        return Packet(self.choice(others), floating.address, protocol, port)
 
     def networks(self) -> Selector:
         if self.chance(0.3):

@@ -9,7 +9,8 @@ from ipaddress import IPv4Address
 
 from socketplane.compile import Compiler, Desired, Edge, Features, Intent, RowKey, names
 from socketplane.compile.rows import identity
-from socketplane.model.behind import behind
+from socketplane.model.behind import behind, holder
+from socketplane.model.floating import Floating
 from socketplane.model.rules import rule_id
 from socketplane.model.selection import address_of
 from socketplane.model.spec import Policy, Protocol
@@ -39,7 +40,9 @@ class Packet:
         return verdict(view, self.source, self.destination, self.protocol, port, version=self.version)
 
     def answered(self, view: View) -> Endpoint | None:
-        """Return the container that answers at a published port."""
+        """Return the container that answers at a floating address or a published port."""
+        if (held := holder(view, self.destination)) is not None:
+            return held
         found = behind(view, self.destination, self.protocol, self.port) if self.version == 4 else None
         return found[0] if found else None
 
@@ -62,7 +65,8 @@ class Cluster:
         self.endpoints = [thing for thing in intent if isinstance(thing, Endpoint)]
         self.hosts = [thing for thing in intent if isinstance(thing, Host)]
         self.policies = [thing for thing in intent if isinstance(thing, Policy)]
-        self.view = View(CLUSTER, self.networks, self.policies, self.endpoints, self.hosts)
+        self.floating = [thing for thing in intent if isinstance(thing, Floating)]
+        self.view = View(CLUSTER, self.networks, self.policies, self.endpoints, self.hosts, self.floating)
         self.compiler = Compiler(CLUSTER, features or Features())
         for thing in intent:
             self.compiler.put(thing)

@@ -16,6 +16,7 @@ from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
 from socketplane.agent.denials import Denials
 from socketplane.agent.docker import Docker
+from socketplane.agent.floating.claimer import Claimer, Ground
 from socketplane.agent.identity import Identifier
 from socketplane.agent.inventory import Inventory
 from socketplane.agent.link import PATIENCE, Client, Link
@@ -70,6 +71,8 @@ class Surroundings:
     """Lets routed networks' subnets in and out."""
     forwarder: publisher.Forwarder | None = None
     """For published ports."""
+    ground: Ground | None = None
+    """For floating addresses."""
     lead: Lead | None = None
     """Has queries to these addresses answered by the resolver; without it, there is none."""
     resize: Callable[[int], Awaitable[None]] | None = None
@@ -113,6 +116,7 @@ class Agent:
             self.state, around.forwarder, self._running_endpoints, interval=timing.interval
         )
         self.inner = Inner(self.state, around.ask, clock=around.clock, linger=timing.linger) if around.ask else None
+        self.claimer = Claimer(self.state, self.link, around.ground, interval=timing.interval)
         self.driver = driver.NetworkDriver(
             self.state,
             self.link,
@@ -176,6 +180,7 @@ class Agent:
                 *self.shaper.alarms,
                 *self.mtu.alarms,
                 *self.publisher.alarms,
+                *self.claimer.alarms,
                 *self.feed.alarms,
                 *self.names.alarms,
                 *(self.inner.alarms if self.inner else ()),
@@ -184,6 +189,7 @@ class Agent:
                 *(self.cutter.alarms if self.cutter else ()),
             ],
             resolver=lambda: (self.names.status, sorted(self.names.led)),
+            floating=lambda: self.claimer.claims,
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
@@ -238,6 +244,7 @@ class Agent:
                 "limits": self.shaper.run,
                 "mtu": self.mtu.run,
                 "published ports": self.publisher.run,
+                "floating addresses": self.claimer.run,
                 **({"userspace": self.userspace.run} if self.userspace else {}),
                 **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),
             }.items():

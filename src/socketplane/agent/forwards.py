@@ -7,6 +7,7 @@ one port would never come to the container that has the port now.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -14,16 +15,28 @@ from pyroute2 import NFCTSocket
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
-_DNAT = 1 << 5  # IPS_DST_NAT
+_SNAT, _DNAT = 1 << 4, 1 << 5  # IPS_SRC_NAT, IPS_DST_NAT
 
 
 def forget(address: IPv4Address) -> int:
     """Delete the entries of connections that were led to an address; return how many. Blocks: run it in a thread."""
+    return _delete(lambda entry: _end(entry, "CTA_TUPLE_REPLY", "SRC") == str(address), _DNAT)
+
+
+def forget_floating(address: IPv4Address) -> int:
+    """Delete likewise those that were led by a floating address, and those that a container opened with it."""
+
+    def by_it(entry: Any) -> bool:
+        return str(address) in (_end(entry, "CTA_TUPLE_ORIG", "DST"), _end(entry, "CTA_TUPLE_REPLY", "DST"))
+
+    return _delete(by_it, _DNAT) + _delete(by_it, _SNAT)
+
+
+def _delete(wanted: Callable[[Any], bool], status: int) -> int:
     deleted = 0
     with NFCTSocket() as entries:
-        for entry in list(entries.dump(status=_DNAT, status_mask=_DNAT)):
-            answer = entry.get_attr("CTA_TUPLE_REPLY").get_attr("CTA_TUPLE_IP")
-            if answer is None or answer.get_attr("CTA_IP_V4_SRC") != str(address):
+        for entry in list(entries.dump(status=status, status_mask=status)):
+            if not wanted(entry):
                 continue
             try:
                 entries.entry("del", tuple_orig=_tuple(entry.get_attr("CTA_TUPLE_ORIG")))
@@ -34,6 +47,11 @@ def forget(address: IPv4Address) -> int:
     return deleted
 
 
+def _end(entry: Any, direction: str, end: str) -> str | None:
+    addresses = entry.get_attr(direction).get_attr("CTA_TUPLE_IP")
+    return None if addresses is None else addresses.get_attr(f"CTA_IP_V4_{end}")
+
+
 def _tuple(told: Any) -> NFCTAttrTuple:
     ends, ports = told.get_attr("CTA_TUPLE_IP"), told.get_attr("CTA_TUPLE_PROTO")
     return NFCTAttrTuple(
@@ -42,4 +60,7 @@ def _tuple(told: Any) -> NFCTAttrTuple:
         proto=ports.get_attr("CTA_PROTO_NUM"),
         sport=ports.get_attr("CTA_PROTO_SRC_PORT"),
         dport=ports.get_attr("CTA_PROTO_DST_PORT"),
+        icmp_id=ports.get_attr("CTA_PROTO_ICMP_ID"),
+        icmp_type=ports.get_attr("CTA_PROTO_ICMP_TYPE"),
+        icmp_code=ports.get_attr("CTA_PROTO_ICMP_CODE"),
     )

@@ -16,8 +16,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 from socketplane.agent import hostport, poolroute
 from socketplane.agent.askport import Asking, AskPorts
 from socketplane.agent.firewall import Firewall
+from socketplane.agent.floating import kernel
+from socketplane.agent.floating.rules import Claim
 from socketplane.agent.forwarding import Forwarding
-from socketplane.agent.forwards import forget
+from socketplane.agent.forwards import forget, forget_floating
 from socketplane.agent.hostport import HostPort
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.rows import SwitchPort
@@ -85,6 +87,18 @@ class Gateway:
             if count := await asyncio.to_thread(forget, target):
                 _log.info("connections forgotten", target=str(target), count=count)
 
+    async def lead_floating(self, claims: Collection[Claim]) -> None:
+        """Lead what comes to these addresses to their containers, and no others; it is so when this returns."""
+        before, now = self._boundary.claims, frozenset(claims)
+        if before == now:
+            return
+        self._boundary = replace(self._boundary, claims=now)
+        await self._ensure_firewall(always=False)
+        pairs = {(claim.address, claim.target) for claim in now}
+        for address in {claim.address for claim in before if (claim.address, claim.target) not in pairs}:
+            if count := await asyncio.to_thread(forget_floating, address):
+                _log.info("connections forgotten", address=str(address), count=count)
+
     async def set_resolvers(self, addresses: Collection[IPv4Address]) -> None:
         """Say at which addresses containers ask the resolver; they are led there when this returns."""
         self._boundary = replace(self._boundary, resolvers=frozenset(addresses))
@@ -115,6 +129,7 @@ class Gateway:
             await self._asking.remove()
             if await self._switch.delete(hostport.NAME, _OWNER):
                 await self._switch.settled()  # the firewall goes last
+            await self._netlink.call(kernel.release_all)
             await self._netlink.call(poolroute.remove)
             await self._netlink.call(lambda _: self._forwarding.restore())
             await self._firewall.remove()

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from socketplane import wire
 from socketplane.errors import NotFound, SocketPlaneError, Unavailable
+from socketplane.model.types import Address
 
 PATIENCE = 10.0
 """Seconds that an attach waits for a controller, counted from when it was first missed, by whomever."""
@@ -101,6 +102,7 @@ class Link:
         self._limits_listeners: list[Callable[[Collection[str]], None]] = []
         self._snapshots = 0
         self._names_listeners: list[NamesListener] = []
+        self._floating_listeners: list[Callable[[Mapping[Address, str]], None]] = []
         self._probe_listeners: list[Callable[[wire.ProbeOrder], None]] = []
         self.host = host
         """This host's name in the cluster."""
@@ -138,6 +140,10 @@ class Link:
     def on_names(self, listener: NamesListener) -> None:
         """Have `listener` called with names that changed, by network; and whether those are all networks."""
         self._names_listeners.append(listener)
+
+    def on_floating(self, listener: Callable[[Mapping[Address, str]], None]) -> None:
+        """Have `listener` called with the floating addresses of this host's endpoints, all of them, when they changed."""
+        self._floating_listeners.append(listener)
 
     def on_probe(self, listener: Callable[[wire.ProbeOrder], None]) -> None:
         """Have `listener` called with the connections that this host is told to try."""
@@ -240,7 +246,7 @@ class Link:
                     obey(change.probe)
                 continue
             self._apply(change)
-            if change.kind not in ("limits", "names"):
+            if change.kind not in ("limits", "names", "floating"):
                 for listener in self._listeners:
                     listener()
 
@@ -254,6 +260,9 @@ class Link:
         if change.names is not None:
             for take in self._names_listeners:
                 take(change.names, change.type == "snapshot")
+        if change.floating is not None:
+            for hold in self._floating_listeners:
+                hold(change.floating)
         if change.type == "snapshot":
             self._snapshots += 1
             self.networks = {}

@@ -17,6 +17,7 @@ from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, keep
 from socketplane.agent.answers import CONSTANT, FOREVER
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.docker import Docker
+from socketplane.agent.floating.ground import Ground
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method, Plugin
@@ -108,6 +109,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             confine=gateway.set_internal,
             admit=gateway.set_routed,
             forwarder=gateway,
+            ground=Ground(netlink, gateway.lead_floating),
             lead=gateway.set_resolvers,
             resize=gateway.resize,
             ask=gateway.ask,
@@ -120,6 +122,8 @@ async def work(paths: Paths, gate: Gate) -> None:
         with suppress(SocketPlaneError):  # before the gateway makes its rules anew: what is open goes on
             await agent.publisher.restore()
             await agent.routed.apply()
+        with suppress(SocketPlaneError):
+            await agent.claimer.restore()
         stack.callback(gate.shut)
         gate.open(agent.methods())
         async with asyncio.TaskGroup() as tasks:

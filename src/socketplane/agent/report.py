@@ -35,6 +35,7 @@ class Reporter:
         conflicts: Callable[[], Sequence[str]],
         alarms: Callable[[], Sequence[str]],
         resolver: Callable[[], tuple[wire.Resolver | None, Sequence[IPv4Address]]] = lambda: (None, ()),
+        floating: Callable[[], Sequence[wire.Claim]] = lambda: (),
         interval: float = INTERVAL,
         look_every: float = _LOOK_EVERY,
     ) -> None:
@@ -47,6 +48,7 @@ class Reporter:
         self._conflicts = conflicts
         self._alarms = alarms
         self._resolver = resolver
+        self._floating = floating
         self._interval = interval
         self._look_every = look_every
 
@@ -66,6 +68,7 @@ class Reporter:
             alarms=list(self._alarms()),
             resolver=resolver,
             resolvers=list(led),
+            floating=list(self._floating()),
         )
 
     async def run(self) -> None:

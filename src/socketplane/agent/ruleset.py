@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
 from socketplane.agent import askport
+from socketplane.agent.floating import rules as floating
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.veth import GROUP
 from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
@@ -55,6 +56,7 @@ class Boundary:
     """Subnets whose addresses are the outside's to use: let in as they are, and out with their own source."""
     neighbours: frozenset[IPv4Address] = frozenset()
     """The cluster's hosts on the underlay: they take nothing from outside that claims to be a container."""
+    claims: frozenset[floating.Claim] = frozenset()
 
 
 def nftables(boundary: Boundary) -> str:
@@ -107,6 +109,7 @@ table inet {TABLE} {{
 		{_list(_targets(boundary.forwards))}
 	}}
 
+{floating.maps(boundary.claims)}
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
@@ -120,6 +123,7 @@ table inet {TABLE} {{
 		ip daddr {ours} drop comment "from outside, by a route through this host"
 	}}
 
+{floating.CHAINS}
 	chain dstnat {{
 		type nat hook prerouting priority dstnat; policy accept;
 		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published
@@ -136,6 +140,7 @@ table inet {TABLE} {{
 {_names_chains(boundary)}
 	chain input {{
 		type filter hook input priority filter; policy accept;
+		{floating.INPUT}
 		iifname "{SP0}" ct state invalid drop
 		iifname "{SP0}" ip saddr @internal ct state new drop
 	}}
@@ -150,6 +155,7 @@ table inet {TABLE} {{
 		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
 		iifname "{SP0}" accept
 		oifname "{SP0}" ip daddr @internal drop
+		{floating.forward(SP0)}
 		oifname "{SP0}" ct status dnat ct direction original {_TRANSPORT} {_TARGET} != @targets drop
 		oifname "{SP0}" ct state established,related accept
 		oifname "{SP0}" ct status dnat accept comment "published ports"
@@ -169,6 +175,7 @@ table inet {TABLE} {{
 		type nat hook postrouting priority srcnat - 1; policy accept;
 		oifname "{SP0}" fib saddr type local snat ip to {boundary.gateway} comment "the host has one address"
 		oifname "{SP0}" snat ip to ip saddr comment "and nobody else has it, whatever is masqueraded behind us"
+		{floating.postrouting(SP0)}
 		oifname != "{SP0}" ip saddr @routed ip daddr != @neighbours snat ip to ip saddr comment "as it is"
 		oifname != "{SP0}" ip saddr {pool} masquerade
 	}}

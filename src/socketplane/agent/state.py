@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -101,6 +101,8 @@ class State:
         """Docker networks that the agent itself removes: DeleteNetwork is not a user's wish. In memory only."""
         self.appearing: dict[Subnet, UUID] = {}
         """Networks that the agent is making in Docker now: the pools that dockerd asks for are theirs. In memory only."""
+        self.floating: dict[Address, str] = {}
+        """Floating addresses and the endpoints here that hold them, as the controller told it last."""
         self.rules = ""
         """The rules by which this host's connections were last looked at."""
         self.mtu = 0
@@ -198,6 +200,7 @@ class State:
             "pools": {str(key): value for key, value in self.pools.items()},
             "tombstones": sorted(map(str, self.tombstones)),
             "endpoints": [_plain(record) for record in self.endpoints.values()],
+            "floating": {str(address): endpoint for address, endpoint in self.floating.items()},
             "rules": self.rules,
             "log": self.log,
             "routed": sorted(map(str, self.routed)),
@@ -222,6 +225,7 @@ class State:
             self.networks[record.docker] = record
         self.pools = {UUID(key): float(value) for key, value in data["pools"].items()}
         self.tombstones = {UUID(entry) for entry in data["tombstones"]}
+        self.floating = {ip_address(key): str(value) for key, value in (data.get("floating") or {}).items()}
         self.rules = str(data.get("rules", ""))
         self.routed = frozenset(map(IPv4Network, data.get("routed") or ()))
         self.neighbours = frozenset(map(IPv4Address, data.get("neighbours") or ()))

@@ -31,6 +31,16 @@ def container_names(ctx: typer.Context) -> list[str]:
     return sorted({item["name"] for item in _items(ctx, "/v1/endpoints") if item["name"]})
 
 
+def pool_names(ctx: typer.Context) -> list[str]:
+    """Return the names of pools of addresses."""
+    return [item["name"] for item in _items(ctx, "/v1/pools")]
+
+
+def floating_addresses(ctx: typer.Context) -> list[str]:
+    """Return the addresses that are given to containers."""
+    return [item["address"] for item in _items(ctx, "/v1/floating")]
+
+
 def _items(ctx: typer.Context, path: str) -> list[dict[str, str]]:
     with contextlib.suppress(SocketPlaneError, OSError, KeyError, TypeError), connect.session(connect.of(ctx)) as session:
         return session.items(path)

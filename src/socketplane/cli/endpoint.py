@@ -50,6 +50,7 @@ def columns(full: bool) -> list[Column]:
         Column("NETWORK", lambda endpoint: endpoint["network_name"] or endpoint["network"]),
         Column("HOST", lambda endpoint: endpoint["host"]),
         Column("ADDRESS", lambda endpoint: ", ".join(filter(None, (endpoint["address"], endpoint.get("address6"))))),
+        Column("FLOATING", lambda endpoint: ", ".join(endpoint.get("floating", ()))),
         Column("PORTS", ports),
         Column("STATE", state, state_style),
     ]

@@ -16,8 +16,8 @@ from socketplane.errors import SocketPlaneError, Unavailable
 
 FAILED = 1
 ORDER = (
-    *("up", "join", "leave", "down", "status", "token", "host", "network", "endpoint", "policy", "explain", "reach"),
-    *("lab", "version", "completion"),
+    *("up", "join", "leave", "down", "status", "token", "host", "network", "endpoint", "pool", "expose"),
+    *("policy", "explain", "reach", "lab", "version", "completion"),
 )
 """Commands as the help lists them: as one needs them."""
 Item = TypeVar("Item")

@@ -8,7 +8,21 @@ from typing import Annotated
 
 import typer
 
-from socketplane.cli import cluster, endpoint, explain, host, lab, network, policy, reach, status, token, version
+from socketplane.cli import (
+    cluster,
+    endpoint,
+    explain,
+    expose,
+    host,
+    lab,
+    network,
+    policy,
+    pool,
+    reach,
+    status,
+    token,
+    version,
+)
 from socketplane.cli.connect import Connection
 from socketplane.cli.group import Root
 from socketplane.cli.output import examples
@@ -47,6 +61,8 @@ app.add_typer(token.app, name="token")
 app.add_typer(host.app, name="host")
 app.add_typer(network.app, name="network")
 app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(pool.app, name="pool")
+app.add_typer(expose.app, name="expose")
 app.add_typer(policy.app, name="policy")
 explain.register(app)
 reach.register(app)

@@ -48,6 +48,8 @@ def show_status(answer: Mapping[str, Any]) -> None:
     counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
     if published := answer.get("published"):
         counts.append(f"{published} published port{_s(published)}")
+    if floating := answer.get("floating"):
+        counts.append(f"{floating} floating address{'' if floating == 1 else 'es'}")
     facts = [f"pool {clean(answer['pool'])}", *([f"MTU {answer['mtu']}"] if answer.get("mtu") else [])]
     out("; ".join([", ".join(counts), *facts, f"SocketPlane {clean(answer['version'])}"]))
     conflicts = [f"host {host['name']}: {text}" for host in hosts for text in report(host, "conflicts") or ()]

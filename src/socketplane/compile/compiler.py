@@ -25,11 +25,12 @@ from socketplane.compile.segment import (
 )
 from socketplane.compile.units import Context, Unit, compile_unit
 from socketplane.compile.unknown import Cuts
+from socketplane.model.floating import Floating
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Tier
 from socketplane.model.traffic import TrafficPolicy
-from socketplane.model.types import Cluster, Endpoint, Host, Network, host_labels, network_labels
+from socketplane.model.types import Address, Cluster, Endpoint, Host, Network, host_labels, network_labels
 
-Intent = Host | Network | Endpoint | Policy | TrafficPolicy
+Intent = Host | Network | Endpoint | Policy | TrafficPolicy | Floating
 
 
 class Compiler:
@@ -69,6 +70,8 @@ class Compiler:
             self._replace_policy((thing.network, thing.name), new)
         elif isinstance(thing, TrafficPolicy):
             self._replace_traffic((thing.network, thing.name), new)
+        elif isinstance(thing, Floating):
+            self._replace_floating(thing.address, new)
         else:
             self._replace_host(thing.name, new)
 
@@ -130,6 +133,13 @@ class Compiler:
             return
         self.index.put_endpoint(endpoint, old)
         self._mark("endpoint", [key])
+
+    def _replace_floating(self, key: Address, floating: Floating | None) -> None:
+        old = self.index.floating.get(key)
+        if old == floating:
+            return
+        self.index.put_floating(floating, old)
+        self._mark("endpoint", [item.holder for item in (old, floating) if item is not None])
 
     def _replace_host(self, key: str, host: Host | None) -> None:
         old = self.index.hosts.get(key)

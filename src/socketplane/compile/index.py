@@ -7,8 +7,9 @@ from uuid import UUID
 
 from socketplane.compile.lookup import Labelled, take
 from socketplane.compile.segment import PolicyKey, Scope, SegmentKey
+from socketplane.model.floating import Floating
 from socketplane.model.spec import Labels, Policy, Selector
-from socketplane.model.types import Endpoint, Host, Network, effective_labels, network_labels
+from socketplane.model.types import Address, Endpoint, Host, Network, effective_labels, network_labels
 
 
 class Index:
@@ -23,6 +24,8 @@ class Index:
         self.policies_by_network: dict[str, set[PolicyKey]] = {}
         self.endpoints_by_network: dict[UUID, set[str]] = {}
         self.endpoints_by_host: dict[str, set[str]] = {}
+        self.floating: dict[Address, Floating] = {}
+        self.floating_by_holder: dict[str, set[Address]] = {}
         self._with_ipv6: set[UUID] = set()
         self._networks_by_label: Labelled[UUID] = Labelled()
         self._endpoints_by_label: dict[UUID, Labelled[str]] = {}
@@ -72,6 +75,15 @@ class Index:
             key = (policy.network, policy.name)
             self.policies[key] = policy
             self.policies_by_network.setdefault(policy.network, set()).add(key)
+
+    def put_floating(self, floating: Floating | None, old: Floating | None) -> None:
+        """Replace a floating address (None: it is not there)."""
+        if old is not None:
+            del self.floating[old.address]
+            take(self.floating_by_holder, old.holder, old.address)
+        if floating is not None:
+            self.floating[floating.address] = floating
+            self.floating_by_holder.setdefault(floating.holder, set()).add(floating.address)
 
     @property
     def ipv6(self) -> bool:

@@ -51,9 +51,9 @@ def balancers(cluster: UUID) -> str:
     return f"{BALANCERS}{cluster}"
 
 
-def balancer(endpoint: Endpoint, protocol: str) -> str:
-    """Name of the Load_Balancer of an endpoint's published ports of a protocol."""
-    return f"{endpoint_port(endpoint)}-{protocol}"
+def balancer(endpoint: Endpoint, what: str) -> str:
+    """Name of the Load_Balancer of an endpoint's published ports of a protocol, or of its floating addresses."""
+    return f"{endpoint_port(endpoint)}-{what}"
 
 
 def host_port(host: str) -> str:

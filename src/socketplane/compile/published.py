@@ -6,6 +6,7 @@ Containers never leave OVN for it: a load balancer on their switch does the same
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from socketplane.compile import acl, names
@@ -14,7 +15,7 @@ from socketplane.compile.prefixes import all_but
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.behind import addresses
 from socketplane.model.spec import Direction, Protocol
-from socketplane.model.types import Cluster, Endpoint, Host
+from socketplane.model.types import Address, Cluster, Endpoint, Host
 
 _KEY = "published"
 
@@ -45,7 +46,6 @@ def publish_on(output: Output, switch: UUID) -> None:
 
 def compile_balancers(output: Output, cluster: Cluster, endpoint: Endpoint, host: Host) -> None:
     """Add the load balancers that lead to an endpoint: one for each protocol, for the server has it so."""
-    balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)
     for protocol in Protocol:
         vips = {
             f"{address}:{published.host_port}": f"{endpoint.address}:{published.port}"
@@ -54,8 +54,21 @@ def compile_balancers(output: Output, cluster: Cluster, endpoint: Endpoint, host
             for address in addresses(host, published)
         }
         if vips:
-            name = names.balancer(endpoint, protocol)
-            options = {"hairpin_snat_ip": str(names.nobody(cluster))}
-            columns: dict[str, Value] = {"name": name, "protocol": str(protocol), "vips": vips, "options": options}
-            row = output.row("Load_Balancer", name, columns, {"name": endpoint.name})
-            output.edge("Load_Balancer_Group", balancers, "load_balancer", row)
+            _balancer(output, cluster, endpoint, str(protocol), vips, {"protocol": str(protocol)})
+
+
+def compile_floating(output: Output, cluster: Cluster, endpoint: Endpoint, addresses: Iterable[Address]) -> None:
+    """Add the load balancer that leads to an endpoint what is sent to addresses of the outside, of whatever protocol."""
+    if vips := {str(address): str(endpoint.address) for address in addresses}:
+        _balancer(output, cluster, endpoint, "floating", vips, {})
+
+
+def _balancer(
+    output: Output, cluster: Cluster, endpoint: Endpoint, what: str, vips: dict[str, str], more: Mapping[str, Value]
+) -> None:
+    name = names.balancer(endpoint, what)
+    options = {"hairpin_snat_ip": str(names.nobody(cluster))}
+    columns: dict[str, Value] = {"name": name, "vips": vips, "options": options, **more}
+    row = output.row("Load_Balancer", name, columns, {"name": endpoint.name})
+    balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)
+    output.edge("Load_Balancer_Group", balancers, "load_balancer", row)

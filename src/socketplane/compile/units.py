@@ -15,7 +15,7 @@ from socketplane.compile.index import Index
 from socketplane.compile.nodes import HostGroups, compile_group
 from socketplane.compile.policy import compile_cluster_policy, compile_isolation, compile_policy
 from socketplane.compile.port import compile_endpoint
-from socketplane.compile.published import compile_balancers
+from socketplane.compile.published import compile_balancers, compile_floating
 from socketplane.compile.qos import Marks, compile_marks
 from socketplane.compile.ranks import Ranks
 from socketplane.compile.router import compile_cluster
@@ -87,9 +87,11 @@ def _endpoint(output: Output, context: Context, endpoint: Endpoint) -> None:
     else:
         groups.append(_group(output, names.unknown_group(network.id)))
     if not network.internal:
-        if any(not published.local for published in endpoint.published):
+        floating = index.floating_by_holder.get(endpoint.id, ())
+        if floating or any(not published.local for published in endpoint.published):
             groups.append(_group(output, names.PUBLISHED_GROUP))
         compile_balancers(output, context.cluster, endpoint, host)
+        compile_floating(output, context.cluster, endpoint, floating)
     switch = identity(output.cluster, "Logical_Switch", str(network.id))
     compile_endpoint(output, endpoint, chassis=host.system_id, switch=switch, groups=groups)
 

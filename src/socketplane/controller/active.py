@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -14,10 +15,11 @@ import structlog
 from socketplane import wire
 from socketplane.compile import Compiler, Features
 from socketplane.controller.denials import Denials
+from socketplane.controller.floating import FloatingBook
 from socketplane.controller.hub import Hub
 from socketplane.controller.limits import LimitBook
 from socketplane.controller.namebook import NameBook
-from socketplane.controller.plans import leases, networks
+from socketplane.controller.plans import holders, leases, networks
 from socketplane.controller.policies import Policies
 from socketplane.controller.probes import Probes
 from socketplane.controller.reconciler import Reconciler
@@ -50,6 +52,7 @@ class Active:
     hub: Hub
     limits: LimitBook
     names: NameBook
+    floating: FloatingBook
     views: Views
     probes: Probes
     clock: Callable[[], float]
@@ -65,6 +68,7 @@ class Active:
             rules=self.rules(),
             limits={key: limits_of(found) for key, found in limits.items()} if host else None,
             names=self.names.all_of(host) if host else None,
+            floating=self.floating.all_of(host) if host else None,
         )
 
     def rules(self) -> wire.Rules | None:
@@ -108,6 +112,9 @@ class Active:
             self.hub.tell(host, line_of(wire.Change(type="put", kind="limits", limits=told)))
         for hosts, names in self.names.take(changes):
             self.hub.tell_all(hosts, line_of(wire.Change(type="put", kind="names", names=names)))
+        for host in self.floating.take(changes):
+            held = self.floating.all_of(host)
+            self.hub.tell(host, line_of(wire.Change(type="put", kind="floating", floating=held)))
 
     def _publish(self, change: wire.Change) -> None:
         if len(self.hub):
@@ -117,7 +124,7 @@ class Active:
         """Work until a later controller takes over; then return. Cancelled when the process stops."""
         fences = (self.store.fence, self.reconciler.northbound.fence)
         ends = [asyncio.create_task(fence.wait_deposed()) for fence in fences]
-        runs = (self.writer.run, self.policies.run, self.reconciler.run, self._tidy)
+        runs = (self.writer.run, self.policies.run, self.reconciler.run, self._tidy, self._elect)
         works = [asyncio.create_task(run()) for run in runs]
         try:
             done, _ = await asyncio.wait((*ends, *works), return_when=asyncio.FIRST_COMPLETED)
@@ -128,14 +135,35 @@ class Active:
                 task.cancel()
             await asyncio.gather(*ends, *works, return_exceptions=True)
 
+    @property
+    def silent(self) -> set[str]:
+        """The hosts that are probably gone."""
+        now = self.clock()
+        return {host for host in self.store.committed.hosts if self.reports.is_silent(host, now)}
+
+    async def _elect(self) -> None:
+        """Give floating addresses to others when who has one is gone."""
+        while True:
+            await self.floating.wake.wait()
+            due, silent = self.floating.take_due(), self.silent
+            try:
+                await self.writer.submit(partial(holders.elect, addresses=due, silent=silent))
+            except SocketPlaneError as error:
+                _log.info("floating.postponed", reason=str(error))
+                self.floating.look_at(due)
+                await asyncio.sleep(_TICK)
+
     async def _tidy(self) -> None:
         """Do what only the passing of time brings about."""
         due = 0.0
         while True:
             await asyncio.sleep(_TICK)
             now = self.clock()
-            for name in self.reports.turned(now) | self.reports.silenced(self.store.committed.hosts, now):
+            silenced = self.reports.silenced(self.store.committed.hosts, now)
+            for name in self.reports.turned(now) | silenced:
                 self.publish_host(name)
+            if silenced:
+                self.floating.look_at(self.store.committed.floating)
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + _TIDY_SECONDS
@@ -183,7 +211,7 @@ async def begin(
         try:
             items = [*store.committed.hosts.values(), *store.committed.networks.values()]
             others = [*store.committed.policies.values(), *store.committed.endpoints.values()]
-            others += store.committed.traffic.values()
+            others += [*store.committed.traffic.values(), *store.committed.floating.values()]
             store.listen(reconciler.feed)
             await reconciler.open(cast("Any", [*items, *others]))
             reports, hub = Reports(clock()), Hub()
@@ -192,9 +220,9 @@ async def begin(
             limits.take([Change(None, cast("Any", item)) for item in limited])
             views = Views(store.committed, reports, limits, reconciler.northbound.is_up, clock)
             probes = Probes(lambda host, order: hub.tell(host, line_of(wire.Change(type="probe", probe=order))))
-            names = NameBook(store.committed)
+            names, floating = NameBook(store.committed), FloatingBook(store.committed)
             active = Active(
-                store, writer, policies, reconciler, reports, Denials(), hub, limits, names, views, probes, clock
+                store, writer, policies, reconciler, reports, Denials(), hub, limits, names, floating, views, probes, clock
             )
             store.listen(active.publish)
             reconciler.ruleset.on_written = active.publish_rules

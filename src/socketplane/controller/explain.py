@@ -29,6 +29,7 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
         list(intent.policies.values()),
         intent.endpoints.values(),
         intent.hosts.values(),
+        intent.floating.values(),
     )
     version = max(_version(source), _version(destination))
     found = verdict(view, start, end, kind, port, version=version)
@@ -102,9 +103,12 @@ def _is_called(endpoint: Endpoint, text: str) -> bool:
 def _at(intent: Intent, address: Address, *, as_source: bool) -> list[Party]:
     """Return who has an address: a container, a host's own port, or else the address itself.
 
-    A host sends from its own port, but what is sent to its underlay address carries that one.
+    A host sends from its own port, but what is sent to its underlay address carries that one; and what comes from a
+    floating address comes from its container.
     """
     found: list[Party] = list(intent.at(address))
+    if as_source and (floating := intent.floating.get(address)) and floating.holder in intent.endpoints:
+        found.append(intent.endpoints[floating.holder])
     found += [host for host in intent.hosts.values() if as_source and str(address) == host.address]
     return found or [address]
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
+from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Address, Endpoint, Host, Lease, Network, Token
@@ -32,6 +33,10 @@ class Intent:
         self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
         self.tokens = cast("dict[str, Token]", self._items[Token])
         self.revisions = cast("dict[int, Revision]", self._items[Revision])
+        self.pools = cast("dict[str, AddressPool]", self._items[AddressPool])
+        self.floating = cast("dict[Address, Floating]", self._items[Floating])
+        self.floating_of_holder: dict[str, dict[Address, None]] = {}
+        """By endpoint id; those that nobody holds under an empty one."""
         self.host_of_system: dict[str, str] = {}
         self.network_of_name: dict[str, UUID] = {}
         self.network_of_request: dict[str, UUID] = {}
@@ -97,6 +102,8 @@ class Intent:
                     _entry(self.network_of_name, item.name, item.id, present)
                 if item.request:
                     _entry(self.network_of_request, item.request, item.id, present)
+            case Floating():
+                _member(self.floating_of_holder, item.holder, item.address, present)
             case Host():
                 _entry(self.host_of_system, item.system_id, item.name, present)
                 _entry(self.host_of_gateway, item.gateway, item.name, present)

@@ -20,6 +20,7 @@ def snapshot(intent: Intent) -> View:
         tuple(intent.policies.values()),
         tuple(intent.endpoints.values()),
         tuple(intent.hosts.values()),
+        tuple(intent.floating.values()),
     )
 
 

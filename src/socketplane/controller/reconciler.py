@@ -15,6 +15,7 @@ from socketplane.controller.northbound import COUNT, Northbound
 from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
+from socketplane.model.floating import Floating
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Network
@@ -62,7 +63,7 @@ class Reconciler:
         self.repairs = 0
         self.alarm: str | None = None
 
-    async def open(self, items: Iterable[Host | Network | Endpoint | Policy | TrafficPolicy]) -> None:
+    async def open(self, items: Iterable[Host | Network | Endpoint | Policy | TrafficPolicy | Floating]) -> None:
         """Compile all of the intent and make the northbound equal to it; the lock must be held."""
         for item in items:
             self._compiler.put(item)
@@ -88,7 +89,7 @@ class Reconciler:
         self.ruleset.take(changes)
         for change in changes:
             item = change.new or change.old
-            if isinstance(item, Host | Network | Endpoint | Policy | TrafficPolicy):
+            if isinstance(item, Host | Network | Endpoint | Policy | TrafficPolicy | Floating):
                 if change.new is None:
                     self._compiler.remove(item)
                 else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from socketplane import wire
+from socketplane.model.types import Address
 
 FRESH_SECONDS = 25.0
 """An agent reports every 10 s: two in a row may be lost."""
@@ -41,6 +42,11 @@ class Reports:
         """Return a host's last report and when it came."""
         heard = self._heard.get(host)
         return (heard.report, heard.seen) if heard else (None, None)
+
+    def claim(self, host: str, address: Address) -> wire.Claim | None:
+        """Return what a host said last of a floating address; None where it said nothing."""
+        heard = self._heard.get(host)
+        return next((claim for claim in (heard.report.floating if heard else ()) if claim.address == address), None)
 
     def is_ready(self, host: str, now: float) -> bool:
         """Return whether containers can be attached on a host now."""

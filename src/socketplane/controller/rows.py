@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from socketplane.controller import policyrows
 from socketplane.controller.policyrows import Revision, Row
+from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.published import Published
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
@@ -33,7 +34,9 @@ class ClusterRecord:
     created: float = 0.0
 
 
-Item = ClusterRecord | Host | Network | Lease | Endpoint | Policy | TrafficPolicy | Revision | Token
+Item = (
+    ClusterRecord | Host | Network | Lease | Endpoint | Policy | TrafficPolicy | Revision | Token | AddressPool | Floating
+)
 Key = Hashable
 HostNames = Mapping[UUID, str]
 """By the UUID of a host's row, which is how endpoints refer to it."""
@@ -214,6 +217,28 @@ def _token(_: UUID, row: Row, __: HostNames) -> Token:
     return Token(row["id"], row["hash"], row["created"], row["expires"], row["uses"])
 
 
+def _pool_row(pool: AddressPool) -> Row:
+    return {"name": pool.name, "first": str(pool.first), "last": str(pool.last), "created": pool.created}
+
+
+def _pool(_: UUID, row: Row, __: HostNames) -> AddressPool:
+    return AddressPool(row["name"], ip_address(row["first"]), ip_address(row["last"]), row["created"])
+
+
+def _floating_row(floating: Floating) -> Row:
+    return {
+        "address": str(floating.address),
+        "network_name": floating.network,
+        "labels": dict(floating.labels),
+        "holder": floating.holder,
+        "created": floating.created,
+    }
+
+
+def _floating(_: UUID, row: Row, __: HostNames) -> Floating:
+    return Floating(ip_address(row["address"]), row["network_name"], row["labels"], row["holder"], row["created"])
+
+
 KINDS: Mapping[type, Kind] = {
     ClusterRecord: Kind("Cluster", lambda _: "", lambda item: item.cluster.id, _cluster_row, _cluster),
     Host: Kind("Host", lambda item: item.name, lambda item: host_uuid(item.name), _host_row, _host),
@@ -248,6 +273,16 @@ KINDS: Mapping[type, Kind] = {
         lambda _, row, __: policyrows.revision(row),
     ),
     Token: Kind("Token", lambda item: item.id, lambda item: row_uuid("Token", item.id), _token_row, _token),
+    AddressPool: Kind(
+        "AddressPool", lambda item: item.name, lambda item: row_uuid("AddressPool", item.name), _pool_row, _pool
+    ),
+    Floating: Kind(
+        "FloatingAddress",
+        lambda item: item.address,
+        lambda item: row_uuid("FloatingAddress", str(item.address)),
+        _floating_row,
+        _floating,
+    ),
 }
 """In the order in which they must be read: what is referred to comes first."""
 

@@ -7,7 +7,7 @@ One packet in the first direction ends it: OVN drops that and marks the connecti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -15,7 +15,8 @@ from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.ruleset import Ruleset
 from socketplane.errors import Conflict
-from socketplane.model.behind import addresses, behind, let_in, way_in
+from socketplane.model.behind import addresses, behind, holder, let_in, way_in
+from socketplane.model.floating import Floating
 from socketplane.model.selection import is_on, labels_of, subject_of
 from socketplane.model.spec import Direction, Policy, Protocol
 from socketplane.model.types import Address, Endpoint, Host, Network, mac_of
@@ -63,7 +64,9 @@ def prepare(intent: Intent, host: str, streams: Sequence[wire.Streams]) -> Calla
     cases = [case for place, stream in enumerate(streams) if (case := _case(intent, host, place, stream)) is not None]
     ports = {case.stream.port for case in cases}
     publishers = {end.id: end for port in ports for end in intent.publishing(Protocol.UDP, port)}
-    judge = _Judge(intent, list(publishers.values()))
+    floating = list(_floating(intent, cases))
+    publishers |= {key: intent.endpoints[key] for each in floating if (key := each.holder) in intent.endpoints}
+    judge = _Judge(intent, list(publishers.values()), floating)
     return lambda: _find(judge, cases)
 
 
@@ -78,9 +81,22 @@ def _case(intent: Intent, host: str, place: int, stream: wire.Streams) -> _Case 
     cluster = intent.cluster.cluster
     inside = any(source in block for block in (cluster.pool, cluster.pool6, cluster.hosts))
     network = intent.networks.get(end.network)
-    if inside or network is None or way_in(network, end, Protocol.UDP, stream.port) is None:
+    if inside or network is None or way_in(network, end, Protocol.UDP, stream.port, _held(intent, end)) is None:
         return None
     return _Case(place, stream, source, destination, host)
+
+
+def _floating(intent: Intent, cases: Sequence[_Case]) -> Iterator[Floating]:
+    """Yield the floating addresses that streams go to, or may have come by."""
+    for end in {case.stream.destination: case.destination for case in cases}.values():
+        if isinstance(end, Endpoint):
+            yield from (intent.floating[address] for address in _held(intent, end))
+        elif not isinstance(end, Host) and end in intent.floating:
+            yield intent.floating[end]
+
+
+def _held(intent: Intent, end: Endpoint) -> Collection[Address]:
+    return intent.floating_of_holder.get(end.id, {})
 
 
 def _party(intent: Intent, address: Address) -> Party:
@@ -104,12 +120,13 @@ def _find(judge: _Judge, cases: Sequence[_Case]) -> Found:
 class _Judge:
     """Judges by the rules as they were when it was made; each pair and port once."""
 
-    def __init__(self, intent: Intent, publishers: Sequence[Endpoint]) -> None:
-        """`publishers` are who may answer at the ports that are asked about."""
+    def __init__(self, intent: Intent, publishers: Sequence[Endpoint], floating: Sequence[Floating]) -> None:
+        """`publishers` are who may answer at the ports that are asked about, or at the addresses in `floating`."""
         self._cluster = intent.cluster.cluster
         self._networks = dict(intent.networks)
         self._hosts = dict(intent.hosts)
         self._publishers = publishers
+        self._floating = floating
         self._wanting: dict[tuple[str, str, str], list[Policy]] = {}
         """Policies by network and one label that their subjects need; those without one under empty names."""
         for policy in intent.policies.values():
@@ -123,8 +140,10 @@ class _Judge:
         stream = case.stream
         key = (stream.source, stream.destination, stream.port)
         if key not in self._known:
-            answering = behind(self._view(()), case.destination, Protocol.UDP, stream.port)
-            ends = (case.source, answering[0] if answering else case.destination)
+            bare = self._view(())
+            published = behind(bare, case.destination, Protocol.UDP, stream.port)
+            answering = holder(bare, case.destination) or (published[0] if published else None)
+            ends = (case.source, answering or case.destination)
             view = self._view(self._about(*ends))
             self._known[key] = verdict(
                 view, case.source, case.destination, Protocol.UDP, stream.port, version=stream.source.version
@@ -133,7 +152,7 @@ class _Judge:
         return not found.allow and (found.direction == Direction.EGRESS) is (stream.side == "egress")
 
     def _view(self, policies: Sequence[Policy]) -> View:
-        return View(self._cluster, self._networks, policies, self._publishers, self._hosts.values())
+        return View(self._cluster, self._networks, policies, self._publishers, self._hosts.values(), self._floating)
 
     def _about(self, *parties: Party) -> list[Policy]:
         """Return the policies that matter to these ends: of a thousand, few do."""
@@ -184,6 +203,9 @@ class _Judge:
         source, destination = case.source, case.destination
         if not isinstance(source, Endpoint) or not isinstance(destination, Endpoint) or case.stream.side == "egress":
             return
+        for each in self._floating:
+            if each.holder == destination.id:
+                yield each.address, case.stream.port, each.address
         if (host := self._hosts.get(destination.host)) is not None:
             for published in let_in(destination, Protocol.UDP, case.stream.port):
                 for address in addresses(host, published):

@@ -13,6 +13,7 @@ from socketplane.controller.limits import LimitBook
 from socketplane.controller.policyrows import Document, Revision, kind_of
 from socketplane.controller.reports import Reports
 from socketplane.controller.subjects import Subjects
+from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.published import Published
 from socketplane.model.spec import ClusterSpec, PolicySpec
 from socketplane.model.traffic import Limit, Limits
@@ -100,8 +101,34 @@ class Views:
             aliases=list(endpoint.aliases),
             limits=limits_of(limits) if (limits := self._limits.of(endpoint.id)) else None,
             published=[published_port(published) for published in endpoint.published],
+            floating=sorted(self._intent.floating_of_holder.get(endpoint.id, ()), key=int),
             up=self._is_up(endpoint.id),
             created=endpoint.created,
+        )
+
+    def pool(self, pool: AddressPool) -> wire.Pool:
+        """Show a pool of addresses."""
+        used = sorted((address for address in self._intent.floating if address in pool), key=int)
+        return wire.Pool(name=pool.name, first=pool.first, last=pool.last, size=pool.size, used=used, created=pool.created)
+
+    def floating(self, floating: Floating) -> wire.Floating:
+        """Show a floating address, and what the holder's host says of it."""
+        holder = self._intent.endpoints.get(floating.holder)
+        claim = self._reports.claim(holder.host, floating.address) if holder else None
+        pool = next((pool.name for pool in self._intent.pools.values() if floating.address in pool), "")
+        return wire.Floating(
+            address=floating.address,
+            pool=pool,
+            network=floating.network,
+            subject=floating.subject,
+            labels=dict(floating.labels),
+            state="vacant" if holder is None else _state(claim),
+            problem=claim.problem if claim else "",
+            endpoint=holder.id if holder else "",
+            container=holder.name if holder else "",
+            host=holder.host if holder else "",
+            link=claim.link if claim else "",
+            created=floating.created,
         )
 
     def policies(self, policies: Iterable[Document], subjects: Subjects) -> list[wire.Policy]:
@@ -151,6 +178,12 @@ class Views:
     def token(self, token: Token) -> wire.Token:
         """Show a token, without its secret's hash."""
         return wire.Token(id=token.id, created=token.created, expires=token.expires, uses=token.uses)
+
+
+def _state(claim: wire.Claim | None) -> Literal["claimed", "pending", "refused"]:
+    if claim is None:
+        return "pending"
+    return "refused" if claim.problem else "claimed"
 
 
 def published_port(published: Published) -> wire.PublishedPort:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from socketplane.model.published import ANY, Published
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Protocol
-from socketplane.model.types import Endpoint, Host, Network
+from socketplane.model.types import Address, Endpoint, Host, Network
 
 
 def addresses(host: Host, published: Published) -> tuple[IPv4Address, ...]:
@@ -36,6 +36,17 @@ def behind(
     return None
 
 
+def holder(view: View, destination: Party) -> Endpoint | None:
+    """Return the container that has a floating address, unless nothing leads to it (that the view knows)."""
+    held = next((each.holder for each in view.floating if each.address == destination), "")
+    return next((endpoint for endpoint in view.endpoints if held and endpoint.id == held), None)
+
+
+def floats(view: View, endpoint: Endpoint) -> list[Address]:
+    """Return the addresses of the outside that lead to a container, whatever is sent there."""
+    return [each.address for each in view.floating if each.holder == endpoint.id]
+
+
 def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> Iterator[Published]:
     """Yield by which of a container's published ports a packet from outside comes to this port of it."""
     for published in endpoint.published:
@@ -43,9 +54,20 @@ def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> I
             yield published
 
 
-def way_in(network: Network, endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> str | None:
-    """Return how a packet from outside comes to an endpoint's port, for people; None where there is no way."""
+def way_in(
+    network: Network,
+    endpoint: Endpoint,
+    protocol: Protocol | None,
+    port: int | None,
+    floating: Iterable[Address] = (),
+) -> str | None:
+    """Return how a packet from outside comes to an endpoint's port, for people; None where there is no way.
+
+    `floating` are the addresses that lead to it.
+    """
     if network.routed:
         return f"network {network.name or network.id} is routed"
+    for address in floating:
+        return f"{address} leads to it"
     published = next(let_in(endpoint, protocol, port), None)
     return f"its host publishes {published}" if published else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
+from socketplane.model.floating import Floating
 from socketplane.model.spec import (
     Action,
     Block,
@@ -51,6 +52,8 @@ class View:
     policies: Collection[Policy]
     endpoints: Collection[Endpoint] = ()
     hosts: Collection[Host] = ()
+    floating: Collection[Floating] = ()
+    """Those that an endpoint holds let the outside in to it, with every protocol."""
 
 
 def address_of(party: Party, version: int = 4) -> Address | None:

@@ -1,7 +1,8 @@
 """What policy means, said a second time and independently of what is compiled: for `explain`, and to test against OVN.
 
-Order, as a packet meets it: published ports, unknown ends, the source's egress policies, the way between networks, the
-destination's ingress policies, the defaults. Answers are not judged: conntrack lets them pass where the first one passed.
+Order, as a packet meets it: floating addresses and published ports, unknown ends, the source's egress policies, the
+way between networks, the destination's ingress policies, the defaults. Answers are not judged: conntrack lets them
+pass where the first one passed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from socketplane.errors import InvalidInput
-from socketplane.model.behind import behind, way_in
+from socketplane.model.behind import behind, floats, holder, way_in
 from socketplane.model.judge import Packet, Verdict, judge, name_of
 from socketplane.model.resolver import asks_resolver
 from socketplane.model.rules import ISOLATION, unknown_id
@@ -33,7 +34,12 @@ def verdict(
     """
     steps: list[str] = []
     found = behind(view, destination, protocol, port) if version == 4 else None
-    if found is not None:
+    if (held := holder(view, destination)) is not None:
+        steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
+        destination = held
+        if isinstance(source, Host) and source.name != held.host:
+            source = IPv4Address(source.address)  # it comes over the LAN, as anybody outside
+    elif found is not None:
         destination, published = found
         steps.append(f"host {destination.host} publishes {published}: {name_of(destination, view.networks)} answers")
         port = published.port
@@ -123,13 +129,15 @@ def _asks(packet: Packet) -> bool:
 
 
 def _from_outside(packet: Packet, source: Address) -> Verdict | None:
-    """Judge the way from an address that is no container's: hosts let in what is published, and to routed networks."""
+    """Judge the way from an address that is no container's: hosts let in what is published or floats, and to
+    routed networks.
+    """
     cluster, end = packet.view.cluster, packet.destination
     way = None
     if isinstance(end, Endpoint) and source.version == 4:
-        way = way_in(packet.view.networks[end.network], end, packet.protocol, packet.port)
+        way = way_in(packet.view.networks[end.network], end, packet.protocol, packet.port, floats(packet.view, end))
     if way is None or any(source in taken for taken in (cluster.pool, cluster.hosts)):
-        reason = "hosts let nothing in from outside but to published ports and routed networks"
+        reason = "hosts let nothing in from outside but to published ports, floating addresses and routed networks"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     packet.steps.append(way)
     return None
@@ -162,7 +170,8 @@ def _ingress(packet: Packet) -> Verdict:
     if isinstance(source, Endpoint) and source.network == destination.network:
         return _default(packet, "free inside a network: no ingress policy selects the destination")
     if isinstance(source, IPv4Address):
-        return _default(packet, "published ports and routed networks are open to all outside: no ingress policy selects it")
+        what = "floating addresses" if floats(packet.view, destination) else "published ports and routed networks"
+        return _default(packet, f"{what} are open to all outside: no ingress policy selects it")
     reason = "networks are isolated unless an ingress policy of the target allows it"
     return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
 

@@ -29,6 +29,12 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | PUT /v1/endpoints/{id}                   | its host | `EndpointPut` -> `Endpoint` |
 | DELETE /v1/endpoints/{id}                | its host | idempotent; `?release=true` releases its address too |
 | POST /v1/endpoints                       | hosts  | `EndpointBulk` -> `EndpointBulkReply`: many in one |
+| GET /v1/pools, /v1/pools/{name}          | all    | `Pool`: addresses of the outside that may be given |
+| POST /v1/pools                           | admin  | `PoolCreate` -> `Pool` |
+| DELETE /v1/pools/{name}                  | admin  | refused (InUse) while addresses of it are given |
+| GET /v1/floating                         | all    | `Floating` |
+| POST /v1/floating                        | admin  | `Expose` -> `Floating`; idempotent |
+| DELETE /v1/floating/{address}            | admin  | |
 | GET /v1/policies, /v1/policies/{network}/{name} | all | `Policy`; `-` stands for no network |
 | POST /v1/policies                        | admin  | `PolicyApply` -> `PolicyOutcome`: all or nothing |
 | POST /v1/policies/plan                   | admin  | `PolicyTrial` -> `PolicyPlan`: changes nothing |
@@ -91,6 +97,7 @@ from socketplane.wire.endpoints import (
     Limits,
     PublishedPort,
 )
+from socketplane.wire.floating import AnyAddress, Claim, Expose, Floating, Pool, PoolCreate
 from socketplane.wire.names import Named, NetworkNames
 from socketplane.wire.networks import Lease, LeaseCreate, Network, NetworkCreate, NetworkPatch
 from socketplane.wire.policies import (

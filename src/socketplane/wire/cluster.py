@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from socketplane.wire.base import Labels, Name, SystemId, Wire
+from socketplane.wire.floating import Claim
 
 
 class Version(Wire):
@@ -69,6 +70,7 @@ class HostReport(Wire):
     """Addresses from which containers are led to this host's resolver, at port 53."""
     resolver: Resolver | None = None
     """None while it does not run."""
+    floating: Annotated[list[Claim], Field(max_length=65536)] = []
 
     def says_new(self, before: HostReport) -> bool:
         """Return whether it says more than how much the resolver had to do."""
@@ -157,6 +159,8 @@ class Status(Wire):
     policies: int
     published: int = 0
     """Ports of containers that hosts answer at."""
+    floating: int = 0
+    """Floating addresses that hosts answer for."""
     mtu: int = 0
     """Of containers, on all hosts: what fits into the smallest underlay; 0 while no host told of its own."""
     warnings: list[str] = []

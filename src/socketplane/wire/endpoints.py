@@ -77,6 +77,8 @@ class Endpoint(Wire):
     limits: Limits | None = None
     """What TrafficPolicies and its own `rate` come to; None where it is not limited."""
     published: list[PublishedPort] = []
+    floating: list[IPv4Address | IPv6Address] = []
+    """Addresses of the outside that lead to it."""
     up: bool = False
     created: float = 0.0
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from socketplane.wire.base import EndpointId, Wire
 from socketplane.wire.cluster import Host
 from socketplane.wire.endpoints import Limits
+from socketplane.wire.floating import AnyAddress
 from socketplane.wire.names import NetworkNames
 from socketplane.wire.networks import Network
 from socketplane.wire.probes import ProbeOrder
@@ -26,11 +27,11 @@ class Rules(Wire):
 class Change(Wire):
     """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
 
-    `interrupt`, `probe`, limits and names are for single hosts.
+    `interrupt`, `probe`, limits, names and floating are for single hosts.
     """
 
     type: Literal["snapshot", "put", "delete", "ping", "interrupt", "probe"]
-    kind: Literal["network", "host", "rules", "limits", "names", ""] = ""
+    kind: Literal["network", "host", "rules", "limits", "names", "floating", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
@@ -44,5 +45,7 @@ class Change(Wire):
     """To a host, of its own endpoints: in a snapshot of all that have any, else of those whose limits changed."""
     names: dict[UUID, NetworkNames] | None = None
     """To a host, of the networks that it has endpoints on: in a snapshot of all of them, else of those that changed."""
+    floating: dict[AnyAddress, EndpointId] | None = None
+    """To a host: all floating addresses that its endpoints hold."""
     id: str = ""
     """Delete: the network's id or the host's name."""

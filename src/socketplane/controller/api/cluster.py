@@ -40,6 +40,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
         endpoints=len(intent.endpoints),
         policies=len(intent.policies) + len(intent.traffic),
         published=sum(len(endpoint.published) for endpoint in intent.endpoints.values()),
+        floating=sum(not claim.problem for host in hosts if host.report for claim in host.report.floating),
         mtu=common(host.underlay_mtu for host in hosts) or 0,
         warnings=_warnings(hosts),
         alarms=_alarms(active, hosts),

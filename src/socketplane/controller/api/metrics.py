@@ -46,12 +46,18 @@ def _gauges(active: Active) -> Iterable[Metric]:
         ("networks", "Networks, pending ones included.", len(intent.networks)),
         ("endpoints", "Endpoints.", len(intent.endpoints)),
         ("policies", "Policies.", len(intent.policies)),
+        ("floating_addresses", "Floating addresses.", len(intent.floating)),
+        ("floating_addresses_claimed", "Floating addresses that a host answers for.", _claimed(active)),
         ("leases_held", "Addresses that are held.", held),
         ("watchers", "Streams of changes that are open.", len(active.hub)),
         ("northbound_connected", "1 while OVN's northbound answers.", active.reconciler.northbound.connected),
         ("epoch", "Number of this controller's turn.", active.store.epoch),
     ):
         yield GaugeMetricFamily(f"socketplane_{name}", text, value=value)
+
+
+def _claimed(active: Active) -> int:
+    return sum(active.views.floating(each).state == "claimed" for each in active.store.committed.floating.values())
 
 
 def _counters(active: Active) -> Iterable[Metric]:

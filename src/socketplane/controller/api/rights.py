@@ -45,6 +45,13 @@ GET    /v1/hosts/{name}                        MEMBER
 PUT    /v1/hosts/{name}                        ADMIN
 PATCH  /v1/hosts/{name}                        ADMIN
 DELETE /v1/hosts/{name}                        MEMBER
+GET    /v1/pools                               MEMBER
+POST   /v1/pools                               ADMIN
+GET    /v1/pools/{name}                        MEMBER
+DELETE /v1/pools/{name}                        ADMIN
+GET    /v1/floating                            MEMBER
+POST   /v1/floating                            ADMIN
+DELETE /v1/floating/{address}                  ADMIN
 GET    /v1/policies                            MEMBER
 GET    /v1/policies/history                    MEMBER
 GET    /v1/policies/violations                 MEMBER

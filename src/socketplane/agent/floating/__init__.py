@@ -1,0 +1,1 @@
+"""Floating addresses: claimed on the LAN, led to their container, given back."""
