@@ -84,6 +84,11 @@ class Paths:
         return self.run / "resolver.sock"
 
     @property
+    def system_bus(self) -> Path:
+        """D-Bus, where firewalld is."""
+        return self.root / "run/dbus/system_bus_socket"
+
+    @property
     def docker_socket(self) -> Path:
         """dockerd's API socket."""
         return self.root / "run/docker.sock"

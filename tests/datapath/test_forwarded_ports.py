@@ -8,7 +8,7 @@ import pytest
 import topology
 from datapath_site import OUTSIDE, UPLINK, Container, Start, bridge_network, running, until
 from machine import Machine, Namespace
-from traffic import connects, listening, tcp_socket, udp
+from traffic import connects, listening, seen_from, tcp_socket, udp
 
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.ruleset import Forward
@@ -26,21 +26,6 @@ async def shop(start: Start) -> Container:
 
 def at(address: object, host_port: int, target: Container, protocol: Protocol = Protocol.TCP) -> Forward:
     return Forward(Published(protocol, IPv4Address(str(address)), host_port, PORT), IPv4Address(target.address))
-
-
-def seen_from(client: Namespace | Machine, target: Namespace, address: str, port: int) -> str:
-    """Return whose address a container sees of a connection, or nothing where none opens."""
-    with listening(target, PORT) as listener, tcp_socket(client) as ours:  # type: ignore[arg-type]
-        ours.settimeout(1)
-        try:
-            ours.connect((address, port))
-        except OSError:
-            return ""
-        theirs, (source, _) = listener.accept()
-        with theirs:
-            theirs.sendall(b"!")
-            assert ours.recv(1) == b"!"
-        return str(source)
 
 
 async def test_the_outside_comes_with_its_own_address_and_to_nothing_else(
@@ -118,7 +103,7 @@ async def test_whoever_flushes_rules_does_not_close_ports_for_long(
     async with running(gateway):
         for damage in (
             "nft delete table inet socketplane",
-            "iptables -F DOCKER-USER",
+            "iptables -F FORWARD",
             "nft flush map inet socketplane published_everywhere",
         ):
             machine.run("sh", "-c", damage)

@@ -179,11 +179,13 @@ async def test_the_administrators_lines_come_first(gateway: Gateway, machine: Ma
     machine.run("iptables", "-I", "DOCKER-USER", "-s", "198.51.100.1", "-j", "DROP")
     await gateway.ensure()
     await gateway.ensure()
-    rules = machine.run("iptables", "-S", "DOCKER-USER").splitlines()[1:]
-    assert rules == [
+    assert machine.run("iptables", "-S", "DOCKER-USER").splitlines()[1:] == [
         "-A DOCKER-USER -s 198.51.100.1/32 -j DROP",
-        "-A DOCKER-USER -j SOCKETPLANE",
         "-A DOCKER-USER -j RETURN",
+    ]
+    assert machine.run("iptables", "-S", "FORWARD").splitlines()[1:3] == [
+        "-A FORWARD -j DOCKER-USER",
+        "-A FORWARD -j SOCKETPLANE",
     ]
 
 
@@ -193,8 +195,8 @@ async def test_flushed_rules_come_back(gateway: Gateway, machine: Machine, docke
         assert "SOCKETPLANE" in chains
         machine.run("nft", "delete", "table", "inet", "socketplane")
         await until(lambda: _rules(machine)[0] == table, "our table is back")
-        machine.run("iptables", "-F", "DOCKER-USER")
-        await until(lambda: "-j SOCKETPLANE" in machine.run("iptables", "-S", "DOCKER-USER"), "our call is back")
+        machine.run("iptables", "-F", "FORWARD")
+        await until(lambda: "-j SOCKETPLANE" in machine.run("iptables", "-S", "FORWARD"), "our call is back")
         machine.run("nft", "flush", "chain", "inet", "socketplane", "forward")
         await until(lambda: _rules(machine)[0] == table, "a flushed chain is back")
 

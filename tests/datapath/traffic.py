@@ -46,7 +46,7 @@ def listening(where: Namespace, port: int = 0) -> Iterator[socket.socket]:
     with tcp_socket(where) as handle:
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         handle.bind(("0.0.0.0", port))
-        handle.listen(8)
+        handle.listen(128)
         yield handle
 
 
@@ -59,6 +59,21 @@ def connects(source: Namespace, target: str, port: int, timeout: float = 0.5) ->
         except OSError:
             return False
         return True
+
+
+def seen_from(client: Namespace, target: Namespace, address: str, port: int, own: int = 8000) -> str:
+    """Return whose address a container that listens on its port `own` sees of a connection; nothing where none opens."""
+    with listening(target, own) as listener, tcp_socket(client) as ours:
+        ours.settimeout(1)
+        try:
+            ours.connect((address, port))
+        except OSError:
+            return ""
+        theirs, (source, _) = listener.accept()
+        with theirs:
+            theirs.sendall(b"!")
+            assert ours.recv(1) == b"!"
+        return str(source)
 
 
 class Pair:

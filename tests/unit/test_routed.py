@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from socketplane.agent.iptables import rules
 from socketplane.agent.protocol import GENERIC, CreateNetwork
-from socketplane.agent.ruleset import Boundary, docker_rules
+from socketplane.agent.ruleset import Boundary
 from socketplane.compile import names
 from socketplane.errors import InvalidInput
 from socketplane.model.compose.network import read_network
@@ -69,10 +70,8 @@ def test_opening_and_closing_is_one_acl() -> None:
 
 def test_dockers_chain_lets_in_routed_subnets_alone() -> None:
     boundary = Boundary(CLUSTER.pool, CLUSTER.hosts, H1.gateway)
-    opened = docker_rules(replace(boundary, routed=frozenset({FRONT.subnet, IPv4Network("10.192.4.0/22")})))
-    assert [line for line in opened if line not in docker_rules(boundary)] == [
-        "-A SOCKETPLANE -d 10.192.0.0/21 -o sp0 -j ACCEPT"
-    ]
+    opened = rules(replace(boundary, routed=frozenset({FRONT.subnet, IPv4Network("10.192.4.0/22")})))
+    assert [line for line in opened if line not in rules(boundary)] == ["-A SOCKETPLANE -d 10.192.0.0/21 -o sp0 -j ACCEPT"]
 
 
 @pytest.mark.parametrize(("options", "wanted"), [({}, None), ({"socketplane.routed": "True"}, True)])

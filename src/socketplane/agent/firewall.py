@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import structlog
 
-from socketplane.agent import ruleset
-from socketplane.agent.ruleset import CHAIN, DOCKER_CHAIN, TABLE, Boundary
+from socketplane.agent import iptables, ruleset
+from socketplane.agent.iptables import Saved
+from socketplane.agent.ruleset import TABLE, Boundary
 from socketplane.errors import Unavailable
 
 _PATIENCE = 15.0
 _LOCK_WAIT = "5"  # seconds that iptables waits for another iptables
+_LEGACY, _VARIANTS = "iptables-legacy", ("iptables-nft", "iptables-legacy")
+_LEGACY_TABLES = Path("/proc/thread-self/net/ip_tables_names")
+_PLACES = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 _log = structlog.get_logger()
 
 
 class Firewall:
-    """Our nftables table, and our chain among Docker's. Nothing of others is touched."""
+    """Our nftables table, and our chains among those of iptables' users. Nothing of others is touched."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._table: tuple[Boundary, str] | None = None
-        self._chain: tuple[list[str], list[str]] | None = None
+        self._chains: dict[str, tuple[list[str], list[str]]] = {}
 
     async def ensure(self, boundary: Boundary) -> None:
         """Set up what is not there, or not as it was after we set it up."""
         async with self._lock:
             await self._ensure_table(boundary)
-            await self._ensure_chain(boundary)
+            for variant in await asyncio.to_thread(_variants):
+                await self._ensure_chains(variant, boundary)
 
     async def remove(self) -> None:
         """Remove what is ours."""
         async with self._lock:
-            self._table = self._chain = None
+            self._table = None
+            self._chains.clear()
             await _nft(f"table inet {TABLE}\ndelete table inet {TABLE}\n")
-            saved = await _save()
-            if ruleset.rules_of(saved, CHAIN) is not None:
-                await _restore(ruleset.docker_removal(ruleset.rules_of(saved, DOCKER_CHAIN) or []))
+            for variant in await asyncio.to_thread(_variants):
+                if script := (await _save(variant)).removal():
+                    await _restore(variant, script)
 
     async def _ensure_table(self, boundary: Boundary) -> None:
         if self._table == (boundary, await _list_table()):
@@ -46,18 +54,36 @@ class Firewall:
         await _nft(ruleset.nftables(boundary))
         self._table = boundary, await _list_table()
 
-    async def _ensure_chain(self, boundary: Boundary) -> None:
-        saved = await _save()
-        docker_user = ruleset.rules_of(saved, DOCKER_CHAIN)
-        if docker_user is None:
+    async def _ensure_chains(self, variant: str, boundary: Boundary) -> None:
+        saved = await _save(variant)
+        if not saved.closed():
+            self._chains.pop(variant, None)
+            if script := saved.removal():
+                await _restore(variant, script)
             return
-        ours, wanted = ruleset.rules_of(saved, CHAIN), ruleset.docker_rules(boundary)
-        if ruleset.is_called(docker_user) and self._chain == (wanted, ours):
+        wanted = iptables.rules(boundary)
+        former, standing = self._chains.get(variant, ([], []))
+        if saved.called() and (wanted, saved.ours()) == (former, standing):
             return
-        if self._chain is not None and self._chain[0] == wanted:
-            _log.info("lines among Docker's firewall rules set again", chain=DOCKER_CHAIN)
-        await _restore(ruleset.docker_script(boundary, docker_user))
-        self._chain = wanted, ruleset.rules_of(await _save(), CHAIN) or []
+        if wanted == former:
+            _log.info("lines among iptables' rules set again", iptables=variant)
+        await _restore(variant, saved.script(wanted))
+        self._chains[variant] = wanted, (await _save(variant)).ours()
+
+
+def _variants() -> list[str]:
+    """Return the kinds of iptables whose rules may be in force: Debian has two, each blind for the other's."""
+    found = [name for name in _VARIANTS if shutil.which(f"{name}-save", path=_PLACES)] or ["iptables"]
+    if _LEGACY in found and not _legacy_is_used():
+        found.remove(_LEGACY)  # to ask would load its tables
+    return found
+
+
+def _legacy_is_used() -> bool:
+    try:
+        return "filter" in _LEGACY_TABLES.read_text().split()
+    except OSError:
+        return False
 
 
 async def _nft(script: str) -> None:
@@ -74,16 +100,16 @@ async def _list_table() -> str:
         return ""
 
 
-async def _save() -> str:
-    """Return iptables' filter table; empty on a host without iptables, where Docker can have no chain either."""
+async def _save(variant: str) -> Saved:
+    """Return iptables' filter table; empty on a host without iptables, where nobody can have chains either."""
     try:
-        return await _run("iptables-save", "-t", "filter")
+        return Saved.parse(await _run(f"{variant}-save", "-t", "filter"))
     except FileNotFoundError:
-        return ""
+        return Saved(())
 
 
-async def _restore(script: str) -> None:
-    await _run("iptables-restore", "--wait", _LOCK_WAIT, "--noflush", stdin=script)
+async def _restore(variant: str, script: str) -> None:
+    await _run(f"{variant}-restore", "--wait", _LOCK_WAIT, "--noflush", stdin=script)
 
 
 async def _run(*command: str, stdin: str = "", check: bool = True) -> str:

@@ -50,7 +50,7 @@ class Gateway:
         self._asking = AskPorts(switch, netlink, mtu)
         self._firewall = Firewall()
         self._forwarding = Forwarding(paths.state / "forwarding.json")
-        self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway)
+        self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway, underlay=identity.address)
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
         self._applying = asyncio.Lock()

@@ -1,13 +1,13 @@
-"""The firewall as text: our own nftables table, and the lines that must stand among Docker's. Pure.
+"""Our own nftables table as text. Pure.
 
 The host's stack must not be a way around policy: nothing of the outside enters through `sp0` but answers and what is sent
 to published ports, which keeps its source; what the host itself sends has one source address, which policy knows. Drops
-here are final, whatever other tables accept; accepts are not, which is why Docker's table needs lines of ours.
+here are final, whatever other tables accept; accepts are not, which is why iptables needs lines of ours (see iptables.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, collapse_addresses
 
@@ -22,9 +22,6 @@ TABLE = "socketplane"
 GENEVE = 6081
 _TRANSPORT = "meta l4proto { tcp, udp, sctp }"
 _TARGET = "ip daddr . meta l4proto . th dport"
-CHAIN = "SOCKETPLANE"
-"""Our chain in iptables' filter table."""
-DOCKER_CHAIN = "DOCKER-USER"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +46,8 @@ class Boundary:
     """Links by which containers' packets may leave."""
     resolvers: frozenset[IPv4Address] = frozenset()
     """Addresses at which containers ask this host's resolver; none: it is not asked."""
+    underlay: IPv4Address | None = None
+    """Where other hosts' tunnels end here."""
     guarded: frozenset[str] = frozenset()
     """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
     forwards: frozenset[Forward] = frozenset()
@@ -214,63 +213,6 @@ def _asked(boundary: Boundary) -> str:
 
 def _lines(rules: Iterable[str]) -> str:
     return "\n\t\t".join(rules)
-
-
-def docker_rules(boundary: Boundary) -> list[str]:
-    """Return the rules of our chain in iptables' filter table.
-
-    Docker's policy for what is forwarded is DROP. The way out is accepted by link, never to Docker's own bridges: what
-    is reachable there is Docker's to say.
-    """
-    ways_out = [f"-A {CHAIN} -s {boundary.pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(boundary.exits)]
-    answers = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    published = f"-A {CHAIN} -d {boundary.pool} -o {SP0} -m conntrack --ctstate DNAT -j ACCEPT"  # what isn't ours we drop
-    routed = [f"-A {CHAIN} -d {subnet} -o {SP0} -j ACCEPT" for subnet in collapse_addresses(sorted(boundary.routed))]
-    return [*ways_out, answers, published, *routed]
-
-
-def docker_script(boundary: Boundary, docker_user: Sequence[str]) -> str:
-    """Return the input of iptables-restore that sets our chain and calls it from Docker's.
-
-    `docker_user` is that chain's rules now. The call goes before a final RETURN (Docker's own last line) and behind
-    what an administrator put there.
-    """
-    call = f"-A {DOCKER_CHAIN} -j {CHAIN}"
-    lines = [f":{CHAIN} - [0:0]", *docker_rules(boundary)]
-    others = [rule for rule in docker_user if rule != call]
-    lines += [f"-D {DOCKER_CHAIN} -j {CHAIN}"] * (len(docker_user) - len(others))
-    lines.append(f"-I {DOCKER_CHAIN} {_position(others)} -j {CHAIN}")
-    return _script(lines)
-
-
-def is_called(docker_user: Sequence[str]) -> bool:
-    """Return whether Docker's chain reaches ours, once."""
-    call = f"-A {DOCKER_CHAIN} -j {CHAIN}"
-    others = [rule for rule in docker_user if rule != call]
-    return docker_user.count(call) == 1 and docker_user.index(call) < _position(others)
-
-
-def docker_removal(docker_user: Sequence[str]) -> str:
-    """Return the input of iptables-restore that removes our chain."""
-    calls = docker_user.count(f"-A {DOCKER_CHAIN} -j {CHAIN}")
-    return _script([*[f"-D {DOCKER_CHAIN} -j {CHAIN}"] * calls, f"-F {CHAIN}", f"-X {CHAIN}"])
-
-
-def rules_of(saved: str, chain: str) -> list[str] | None:
-    """Return a chain's rules in the output of iptables-save, or None if there is no such chain."""
-    lines = saved.splitlines()
-    if not any(line.startswith(f":{chain} ") for line in lines):
-        return None
-    return [line for line in lines if line.startswith(f"-A {chain} ")]
-
-
-def _position(rules: Sequence[str]) -> int:
-    final = f"-A {DOCKER_CHAIN} -j RETURN"
-    return rules.index(final) + 1 if final in rules else len(rules) + 1
-
-
-def _script(lines: Sequence[str]) -> str:
-    return "\n".join(["*filter", *lines, "COMMIT", ""])
 
 
 def _elements(networks: Collection[IPv4Network]) -> str:
