@@ -144,3 +144,47 @@ async def _metrics(world):
         answer = await reader.read()
     writer.close()
     return answer
+
+
+def service(name, **spec):
+    body = {"selector": {"app": "shop"}, "ports": [{"port": 80}], **spec}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "web"}, "spec": body}
+
+
+async def test_services_are_found_by_name_and_headless_ones_are_what_is_ready(world, told):
+    async def running(client, host, number):
+        await client.call(
+            "POST", f"/v1/hosts/{host}/conditions", {"items": {endpoint_id(number): {"container": "running"}}}
+        )
+
+    one = await attach(world.h1, world.web, 1, name="one", labels={"app": "shop"})
+    documents = [service("shop"), service("shops", clusterIP="None")]
+    answer = await world.admin.call("POST", "/v1/services", {"documents": documents})
+    address = answer["items"][0]["address"]
+    held, _ = await told("h1")
+    assert names(held, world.web) == {"one": one["address"], "shop": address}
+    await running(world.h1, "h1", 1)
+    await world.until(lambda: names(held, world.web).get("shops") == one["address"])
+    two = await attach(world.h2, world.web, 2, name="two", labels={"app": "shop"})
+    await running(world.h2, "h2", 2)
+
+    def bearers(name):
+        return {str(item.address) for item in held[world.web["id"]].values() if name in item.names}
+
+    await world.until(lambda: bearers("shops") == {one["address"], two["address"]})
+    assert bearers("shop") == {address}
+    late, _ = await told("h2")
+    assert late == held
+    await world.admin.call("PUT", f"/v1/endpoints/{endpoint_id(1)}/drain", {"draining": True})
+    await world.until(lambda: bearers("shops") == {two["address"]})
+    await world.admin.call("DELETE", "/v1/services/web/shop")
+    await world.until(lambda: not bearers("shop"))
+    await world.admin.call("DELETE", "/v1/services/web/shops")
+    await world.until(lambda: not bearers("shops") and bearers("two"))
+
+
+async def test_an_author_is_told_that_a_container_has_the_name(world):
+    await attach(world.h1, world.web, 1, name="shop-1", labels={"app": "shop", "com.docker.compose.service": "shop"})
+    told = await world.admin.call("POST", "/v1/services", {"documents": [service("shop")]})
+    assert [warning.partition(":")[0] for warning in told["warnings"]] == ["web/shop"]
+    assert "shop-1 is called shop, too" in told["warnings"][0]

@@ -10,6 +10,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from socketplane.compile import Intent
+from socketplane.model.services.types import Service, ServicePort, ServiceSpec
 from socketplane.model.spec import Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
 from socketplane.model.traffic import Limit, Limits, Mark, TrafficPolicy, TrafficSpec
 from socketplane.model.types import Cluster, Endpoint, Host, Network, mac_of
@@ -162,12 +163,25 @@ traffic = st.builds(
     st.builds(TrafficSpec, selectors, _limits, st.lists(_marks, max_size=2).map(tuple)),
 )
 
-things = st.one_of(hosts, networks, endpoints, endpoints, policies(), policies(), traffic)
+_conditions = st.sampled_from([{}, {"container": "running"}, {"container": "running", "health": "starting"}])
+_backends = st.builds(lambda it, told: replace(it, conditions=told), endpoints, _conditions)
+_spec = st.builds(
+    ServiceSpec,
+    labels.filter(bool).map(Selector.of),
+    st.sampled_from(
+        [(ServicePort(Protocol.TCP, 80, 8080),), (ServicePort(Protocol.TCP, 80, 80), ServicePort(Protocol.UDP, 1, 2))]
+    ),
+    headless=st.sampled_from([False, False, True]),
+)
+services = st.builds(Service, st.sampled_from(NAMES), st.sampled_from("st"), _spec, st.just(IPv4Address("10.255.240.9")))
+_lost = st.builds(lambda it, lost: replace(it, lost=lost), hosts, st.booleans())
+
+things = st.one_of(_lost, networks, endpoints, _backends, policies(), policies(), traffic, services)
 
 
 def key_of(thing: Intent) -> tuple[str, object]:
     """Return what identifies a thing."""
-    if isinstance(thing, Policy | TrafficPolicy):
+    if isinstance(thing, Policy | TrafficPolicy | Service):
         return type(thing).__name__, (thing.network, thing.name)
     return type(thing).__name__, thing.name if isinstance(thing, Host) else thing.id
 

@@ -182,7 +182,7 @@ def test_items_of_a_typed_list_need_not_say_their_kind() -> None:
         ),
         ("apiVersion: v1\n", "apiVersion: v2\n", "p.yaml, line 1: does not fit the kind; for a List write apiVersion: v1"),
         ("    uid:", "    uuid:", "p.yaml, line 16: unknown field"),
-        ("    uid:", "    deletionTimestamp:", "p.yaml, line 16: is not supported in this version; leave this policy out"),
+        ("    uid:", "    deletionTimestamp:", "p.yaml, line 16: is not supported in this version; leave it out"),
         (
             "- apiVersion: networking.k8s.io/v1\n  kind: NetworkPolicy",
             "- apiVersion: v1\n  kind: List",

@@ -230,3 +230,15 @@ def test_who_is_on_internal_networks_only_hears_of_no_others_than_their_names(ta
     assert ask(table, "example.com", source="10.192.8.3") == ("NXDOMAIN", [])
     table.name_network(WEB, "web")
     assert ask(table, "example.com") is None
+
+
+def test_where_a_service_has_a_name_it_is_the_service(table: Table) -> None:
+    table.put("s1", Named(WEB, int(IPv4Address("10.255.240.9")), "", "", ("api",), int(IPv6Address("fd00::9"))))
+    table.set_silent({"h2"})
+    for name in ("api", "api.web"):
+        assert ask(table, name) == ("NOERROR", ["10.255.240.9"])
+    assert ask(table, "api", "AAAA") == ("NOERROR", ["fd00::9"])
+    assert ask(table, "9.240.255.10.in-addr.arpa", "PTR") == ("NOERROR", ["api.web."])
+    table.discard("s1")
+    table.set_silent(())
+    assert ask(table, "api") == ("NOERROR", ["10.192.0.10", "10.192.0.11"])

@@ -137,7 +137,9 @@ def test_what_is_for_the_host_alone_has_no_rows() -> None:
 def test_internal_networks_have_no_balancers() -> None:
     compiler = compiled(H1, network(0, internal=True), SHOP)
     assert rows(compiler, "Load_Balancer") == {}
-    assert not [edge for edge in compiler.desired.edges if edge.column == "load_balancer_group"]
+    on = {edge.parent for edge in compiler.desired.edges if edge.column == "load_balancer_group"}
+    names = [row["name"] for key, row in compiler.desired.rows.items() if key.uuid in on]
+    assert names == ["sp-hosts"], "which has the services"
 
 
 def test_plans_warn_of_published_ports_that_nobody_reaches() -> None:

@@ -30,6 +30,7 @@ from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.prober import Prober
 from socketplane.agent.routed import Admit, Routed
+from socketplane.agent.services.condition import Conditions
 from socketplane.agent.state import NetworkRecord, State
 from socketplane.agent.tail import LogTail
 from socketplane.agent.userspace import Userspace
@@ -84,6 +85,8 @@ class Surroundings:
     """For the underlay's neighbours; without it they are left alone."""
     switch: Ports | None = None
     """For open connections, after changes of policy; without it they are left alone."""
+    installed: Callable[[], int] = lambda: 0
+    """OVN's number of what the switch does."""
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
 
@@ -168,6 +171,7 @@ class Agent:
         )
         self.routed = Routed(self.state, self.link, around.admit)
         self.prober = Prober(self.state, self.link, around.docker)
+        self.conditions = Conditions(self.state, self.link, around.docker)
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
@@ -190,11 +194,13 @@ class Agent:
             ],
             resolver=lambda: (self.names.status, sorted(self.names.led)),
             floating=lambda: self.claimer.claims,
+            installed=around.installed,
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
         self.inventory.on_event(self.reconciler.on_event)
         self.inventory.on_event(self.aliases.on_event)
+        self.inventory.on_event(self.conditions.on_event)
         self.link.on_change(self.networks.wake)
 
     def _make_userspace(self, netlink: Netlink | None) -> Userspace | None:
@@ -238,6 +244,7 @@ class Agent:
                 "report": self.reporter.run,
                 "denials": self.denials.run,
                 "prober": self.prober.run,
+                "conditions": self.conditions.run,
                 "state": self.state.run,
                 "boundary": self._keep_confined,
                 "routed networks": self.routed.run,

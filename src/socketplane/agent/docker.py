@@ -24,7 +24,9 @@ from socketplane.transport.lines import Lines
 
 NEWEST_API = (1, 51)
 OLDEST_API = (1, 40)
-_EVENTS = ("create", "rename", "destroy", "start", "die", "connect", "disconnect")
+_EVENTS = (
+    *("create", "rename", "destroy", "start", "kill", "die", "pause", "unpause", "health_status", "connect", "disconnect"),
+)
 _CLOSED_FOR = 5.0
 
 _BY_STATUS: Mapping[int, type[SocketPlaneError]] = {400: InvalidInput, 403: Forbidden, 404: NotFound, 409: Conflict}
@@ -116,11 +118,19 @@ class Docker:
         """Return a network with its containers, those that are joining (`ep-ENDPOINT`) included."""
         return dict(await self._json("GET", f"/networks/{quote(network, safe='')}", timeout=timeout))
 
-    async def containers(self, *, name: str | None = None, timeout: float = 10.0) -> list[dict[str, Any]]:  # noqa: ASYNC109
-        """Return containers in whatever state; with `name` the one that has exactly this name, if any."""
+    async def containers(
+        self,
+        *,
+        name: str | None = None,
+        container: str | None = None,
+        timeout: float = 10.0,  # noqa: ASYNC109
+    ) -> list[dict[str, Any]]:
+        """Return containers in whatever state; with `name` or an id in `container` the one that has exactly this."""
         params = {"all": "1"}
         if name is not None:
             params["filters"] = json.dumps({"name": [f"^/?{re.escape(name)}$"]})
+        elif container is not None:
+            params["filters"] = json.dumps({"id": [container]})
         return list(await self._json("GET", "/containers/json", params=params, timeout=timeout))
 
     async def inspect(self, container: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _RETRY_EVERY = 0.25
 _log = structlog.get_logger()
 
 
+ChecksListener = Callable[[Mapping[str, list[wire.Check]], bool], None]
 NamesListener = Callable[[Mapping[UUID, wire.NetworkNames], bool], None]
 
 
@@ -103,6 +104,7 @@ class Link:
         self._snapshots = 0
         self._names_listeners: list[NamesListener] = []
         self._floating_listeners: list[Callable[[Mapping[Address, str]], None]] = []
+        self._checks_listeners: list[ChecksListener] = []
         self._probe_listeners: list[Callable[[wire.ProbeOrder], None]] = []
         self.host = host
         """This host's name in the cluster."""
@@ -144,6 +146,10 @@ class Link:
     def on_floating(self, listener: Callable[[Mapping[Address, str]], None]) -> None:
         """Have `listener` called with the floating addresses of this host's endpoints, all of them, when they changed."""
         self._floating_listeners.append(listener)
+
+    def on_checks(self, listener: ChecksListener) -> None:
+        """Have `listener` called with the probes of services whose endpoints changed; and whether those are all."""
+        self._checks_listeners.append(listener)
 
     def on_probe(self, listener: Callable[[wire.ProbeOrder], None]) -> None:
         """Have `listener` called with the connections that this host is told to try."""
@@ -246,7 +252,7 @@ class Link:
                     obey(change.probe)
                 continue
             self._apply(change)
-            if change.kind not in ("limits", "names", "floating"):
+            if change.kind not in ("limits", "names", "floating", "checks"):
                 for listener in self._listeners:
                     listener()
 
@@ -263,6 +269,9 @@ class Link:
         if change.floating is not None:
             for hold in self._floating_listeners:
                 hold(change.floating)
+        if change.checks is not None:
+            for take_checks in self._checks_listeners:
+                take_checks(change.checks, change.type == "snapshot")
         if change.type == "snapshot":
             self._snapshots += 1
             self.networks = {}

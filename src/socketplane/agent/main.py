@@ -115,6 +115,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             ask=gateway.ask,
             netlink=netlink,
             switch=switch,
+            installed=lambda: switch.sequence,
             alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
         )
         agent = Agent(around, state)

@@ -36,6 +36,7 @@ class Reporter:
         alarms: Callable[[], Sequence[str]],
         resolver: Callable[[], tuple[wire.Resolver | None, Sequence[IPv4Address]]] = lambda: (None, ()),
         floating: Callable[[], Sequence[wire.Claim]] = lambda: (),
+        installed: Callable[[], int] = lambda: 0,
         interval: float = INTERVAL,
         look_every: float = _LOOK_EVERY,
     ) -> None:
@@ -49,6 +50,7 @@ class Reporter:
         self._alarms = alarms
         self._resolver = resolver
         self._floating = floating
+        self._installed = installed
         self._interval = interval
         self._look_every = look_every
 
@@ -69,6 +71,7 @@ class Reporter:
             resolver=resolver,
             resolvers=list(led),
             floating=list(self._floating()),
+            installed=self._installed(),
         )
 
     async def run(self) -> None:

@@ -179,6 +179,12 @@ class Switch:
         replica = await self.replica()
         await replica.wait_for(lambda _: int(self._bridge_ids().get("ovn-nb-cfg", "0")) >= sequence)
 
+    @property
+    def sequence(self) -> int:
+        """The last one that is."""
+        found = self._bridge_ids().get("ovn-nb-cfg", "0")
+        return int(found) if found.isdecimal() else 0
+
     def _bridge_ids(self) -> Mapping[str, str]:
         tables, uuid = self._tables, self._index.bridges.get(BRIDGE)
         row = tables["Bridge"].get(uuid) if tables is not None and uuid is not None else None

@@ -26,6 +26,11 @@ def policy_names(ctx: typer.Context) -> list[str]:
     return [title(item) for item in _items(ctx, "/v1/policies")]
 
 
+def service_names(ctx: typer.Context) -> list[str]:
+    """Return the services as NETWORK/NAME."""
+    return [title(item) for item in _items(ctx, "/v1/services")]
+
+
 def container_names(ctx: typer.Context) -> list[str]:
     """Return the names of containers on our networks."""
     return sorted({item["name"] for item in _items(ctx, "/v1/endpoints") if item["name"]})

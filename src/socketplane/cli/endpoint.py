@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from socketplane.cli import connect, nouns, parse
+from socketplane.cli import connect, endpoint_drain, nouns, parse
 from socketplane.cli.complete import host_names, network_names
 from socketplane.cli.output import Column, Output, OutputOption, QuietOption, examples, show
 
@@ -105,3 +105,6 @@ def inspect(
 ) -> None:
     """Show all that is known of endpoints. A container's name stands for its endpoints on all networks."""
     nouns.inspect(ctx, endpoints, output, find)
+
+
+endpoint_drain.register(app, find)

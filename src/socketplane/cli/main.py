@@ -19,6 +19,7 @@ from socketplane.cli import (
     policy,
     pool,
     reach,
+    service,
     status,
     token,
     version,
@@ -64,6 +65,7 @@ app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(pool.app, name="pool")
 app.add_typer(expose.app, name="expose")
 app.add_typer(policy.app, name="policy")
+app.add_typer(service.app, name="service")
 explain.register(app)
 reach.register(app)
 app.add_typer(lab.app, name="lab")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -16,7 +16,9 @@ from socketplane.cli.output import clean, note
 from socketplane.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from socketplane.model.policy import Parsed
+    from socketplane.model.policy import Parsed, ParsedService
+
+    P = TypeVar("P", Parsed, ParsedService)
 
 STDIN = "-"
 
@@ -39,17 +41,29 @@ def read(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
     return [json.loads(policy.document) for policy in parse(names, network)]
 
 
+def read_services(names: Iterable[str], network: str | None) -> list[dict[str, object]]:
+    """Return the documents of files of services, likewise."""
+    from socketplane.model.documents import parse_services  # heavy: yaml
+
+    found: list[ParsedService] = _parse(names, lambda text, where: parse_services(text, where, network=network), "service")
+    return [json.loads(service.document) for service in found]
+
+
 def parse(names: Iterable[str], network: str | None) -> list[Parsed]:
     """Return the files' policies; errors name the file, and the document, line and field where they are in one."""
     from socketplane.model.documents import parse_documents  # heavy: yaml
 
-    found: dict[tuple[str, str], tuple[str, Parsed]] = {}
+    return _parse(names, lambda text, where: parse_documents(text, where, network=network), "policy")
+
+
+def _parse(names: Iterable[str], reader: Callable[[bytes, str], list[P]], what: str) -> list[P]:
+    found: dict[tuple[str, str], tuple[str, P]] = {}
     for name in dict.fromkeys(names):
         where = called(name)
-        for policy in parse_documents(content(name), where, network=network):
+        for policy in reader(content(name), where):
             key = (policy.network, policy.name)
             if key in found:
-                message = f"policy {policy.title} is already in {found[key][0]}"
+                message = f"{what} {policy.title} is already in {found[key][0]}"
                 raise InvalidInput(f"{where}: {message}", remedy="give each its own name")
             found[key] = (where, policy)
             if policy.left_out:

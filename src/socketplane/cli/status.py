@@ -46,6 +46,8 @@ def show_status(answer: Mapping[str, Any]) -> None:
     ready = sum(1 for host in hosts if host["ready"])
     counts = [f"{len(hosts)} host{_s(len(hosts))} ({ready} ready)"]
     counts += [f"{answer[noun]} {noun if answer[noun] != 1 else singular}" for noun, singular in _COUNTED.items()]
+    if services := answer.get("services"):
+        counts.append(f"{services} service{_s(services)}")
     if published := answer.get("published"):
         counts.append(f"{published} published port{_s(published)}")
     if floating := answer.get("floating"):

@@ -23,14 +23,16 @@ from socketplane.compile.segment import (
     segments_of,
     subject_of,
 )
+from socketplane.compile.service import Services
 from socketplane.compile.units import Context, Unit, compile_unit
 from socketplane.compile.unknown import Cuts
 from socketplane.model.floating import Floating
+from socketplane.model.services.types import Service
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Tier
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Address, Cluster, Endpoint, Host, Network, host_labels, network_labels
 
-Intent = Host | Network | Endpoint | Policy | TrafficPolicy | Floating
+Intent = Host | Network | Endpoint | Policy | TrafficPolicy | Floating | Service
 
 
 class Compiler:
@@ -50,6 +52,7 @@ class Compiler:
         self._cuts = Cuts()
         self._marks = qos.Marks()
         self._nodes = HostGroups()
+        self.services = Services()
         self._outputs: dict[Unit, Output] = {}
         self._dirty: dict[Unit, None] = {("cluster", ""): None}
 
@@ -72,6 +75,8 @@ class Compiler:
             self._replace_traffic((thing.network, thing.name), new)
         elif isinstance(thing, Floating):
             self._replace_floating(thing.address, new)
+        elif isinstance(thing, Service):
+            self._replace_service(thing, new)
         else:
             self._replace_host(thing.name, new)
 
@@ -84,17 +89,8 @@ class Compiler:
         difference = Difference(owner=self.desired.owner)
         dirty, self._dirty = self._dirty, {}
         audit = Audit(tiers=self.features.acl_tier, baseline=self._ranks.any_of(Tier.BASELINE))
-        context = Context(
-            self.cluster,
-            self.features,
-            self.index,
-            self._segments,
-            self._ranks,
-            self._cuts,
-            audit,
-            self._marks,
-            self._nodes,
-        )
+        held = (self.index, self._segments, self._ranks, self._cuts, audit, self._marks, self._nodes, self.services)
+        context = Context(self.cluster, self.features, *held)
         for unit in dirty:
             output = compile_unit(context, unit)
             self._note(difference, self._outputs.get(unit), output)
@@ -131,7 +127,9 @@ class Compiler:
         old = self.index.endpoints.get(key)
         if old == endpoint:
             return
+        self._mark_services(old)
         self.index.put_endpoint(endpoint, old)
+        self._mark_services(endpoint)
         self._mark("endpoint", [key])
 
     def _replace_floating(self, key: Address, floating: Floating | None) -> None:
@@ -140,6 +138,18 @@ class Compiler:
             return
         self.index.put_floating(floating, old)
         self._mark("endpoint", [item.holder for item in (old, floating) if item is not None])
+
+    def _mark_services(self, endpoint: Endpoint | None) -> None:
+        """Mark the services that an endpoint, which is there, may be a backend of."""
+        network = self.index.networks.get(endpoint.network) if endpoint else None
+        if endpoint is not None and network is not None:
+            self._mark("service", list(self.services.selecting(network.name, self.index.labels_of(endpoint))))
+
+    def _replace_service(self, thing: Service, service: Service | None) -> None:
+        old = self.services.get((thing.network, thing.name))
+        if old != service:
+            self.services.replace(old, service)
+            self._mark("service", [(thing.network, thing.name)])
 
     def _replace_host(self, key: str, host: Host | None) -> None:
         old = self.index.hosts.get(key)
@@ -150,6 +160,9 @@ class Compiler:
         else:
             self.index.hosts[key] = host
         self._mark("host", [key])
+        if getattr(old, "lost", None) != getattr(host, "lost", None):
+            for endpoint in self.index.endpoints_by_host.get(key, ()):
+                self._mark_services(self.index.endpoints[endpoint])
         if _endpoints_see(old) != _endpoints_see(host):
             self._mark("endpoint", self.index.endpoints_by_host.get(key, ()))
 
@@ -165,6 +178,8 @@ class Compiler:
             self._mark("policy", [policy for policy in self.index.policies if not policy[0]])
 
     def _put_network(self, key: UUID, old: Network | None, network: Network | None) -> None:
+        for each in (old, network):
+            self._mark("service", self.services.on(each.name if each else None))
         if _policies_see(old) == _policies_see(network):
             self.index.put_network(network, old)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane.model.spec import Selector
@@ -22,6 +22,8 @@ PUBLISHED_GROUP = "sp_published"
 """Port group of the endpoints that have ports published to the outside."""
 BALANCERS = "sp-published-"
 """Begins the name of a Load_Balancer_Group; the rest is the cluster's id, for that table has no place else for it."""
+SERVICE_BALANCERS = "sp-services-"
+"""Likewise."""
 METER = "sp-drops"
 ISOLATION_METER = "sp-isolation"
 
@@ -49,6 +51,11 @@ def endpoint_port(endpoint: Endpoint) -> str:
 def balancers(cluster: UUID) -> str:
     """Name of the Load_Balancer_Group of all published ports: the switches of all routed networks have it."""
     return f"{BALANCERS}{cluster}"
+
+
+def service_balancers(cluster: UUID) -> str:
+    """Name of the Load_Balancer_Group of all services: the switches of all routed networks and that of hosts have it."""
+    return f"{SERVICE_BALANCERS}{cluster}"
 
 
 def balancer(endpoint: Endpoint, what: str) -> str:
@@ -113,3 +120,8 @@ def router_address(cluster: Cluster) -> IPv4Address:
 def nobody(cluster: Cluster) -> IPv4Address:
     """Return an address of the switch of hosts that no host ever has, the last usable one: for what leads to nobody."""
     return cluster.hosts.broadcast_address - 1
+
+
+def nobody6(cluster: Cluster) -> IPv6Address:
+    """Return an address of IPv6's pool that nobody ever has, its last: as a source, as `nobody`."""
+    return cluster.pool6.broadcast_address

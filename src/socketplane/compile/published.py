@@ -26,9 +26,6 @@ def compile_published(output: Output, cluster: Cluster) -> None:
     group = output.row("Port_Group", name, {"name": name})
     columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
     acl.add(output, group, "base/published", columns)
-    # A container that comes to itself so has an address meanwhile that nobody has: answers to it are taken for its own.
-    itself = f"{subject(Direction.INGRESS, name)} && ip4.src == {names.nobody(cluster)}"
-    acl.add(output, group, "published/itself", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
     output.row("Load_Balancer_Group", _KEY, {"name": names.balancers(output.cluster)})
 
 

@@ -12,6 +12,7 @@ from socketplane.compile.match import within
 from socketplane.compile.prefixes import all_but
 from socketplane.compile.published import compile_published
 from socketplane.compile.rows import Output, identity
+from socketplane.compile.service import compile_balancers, serve_on
 from socketplane.model.rules import ISOLATION
 from socketplane.model.spec import Direction
 from socketplane.model.types import LINK_LOCAL6, Cluster, mac_of
@@ -28,6 +29,7 @@ def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     _routed(output, cluster, ipv6=ipv6)
     compile_published(output, cluster)
     compile_asking(output)
+    compile_balancers(output)
     _meters(output)
 
 
@@ -65,6 +67,7 @@ def _hosts_switch(output: Output, cluster: Cluster) -> None:
         mac=mac_of(address),
         addresses=[f"{address}/{cluster.hosts.prefixlen}"],
     )
+    serve_on(output, switch)
 
 
 def _routed(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
@@ -76,7 +79,13 @@ def _routed(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     group = output.row("Port_Group", names.ROUTED_GROUP, {"name": names.ROUTED_GROUP})
     columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"ip4.src == {cluster.hosts}", name="base")
     acl.add(output, group, "base/hosts", columns)
+    # A container that a load balancer leads to itself has an address meanwhile that nobody has, so that nobody else can
+    # come from there: answers to it are taken for its own.
+    itself = f"ip4.src == {names.nobody(cluster)}"
+    acl.add(output, group, "itself", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
     if ipv6:
+        itself = f"ip6.src == {names.nobody6(cluster)}"
+        acl.add(output, group, "itself6", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
         # No route leads out over IPv6, and the router drops without a word: who tries must not wait for nothing.
         outside = within(Direction.EGRESS, all_but([cluster.pool6, LINK_LOCAL6, MULTICAST6], 6))
         columns = acl.reject(Direction.EGRESS, acl.OUTSIDE6_REJECT, outside, name=ISOLATION)

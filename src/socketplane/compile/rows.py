@@ -141,7 +141,8 @@ def owner_of(row: Row) -> str | None:
     if ids is not None:
         return ids.get(OWNER)
     name = str(row["name"])  # a Load_Balancer_Group
-    return name.removeprefix(names.BALANCERS) if name.startswith(names.BALANCERS) else None
+    prefixes = (names.BALANCERS, names.SERVICE_BALANCERS)
+    return next((name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix)), None)
 
 
 def identity(cluster: UUID, table: str, key: str) -> UUID:

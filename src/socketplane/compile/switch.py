@@ -11,6 +11,7 @@ from socketplane.compile.match import subject
 from socketplane.compile.published import from_outside, publish_on
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, Value, identity
+from socketplane.compile.service import serve_on
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.spec import Direction
 from socketplane.model.types import LINK_LOCAL6, Cluster, Network, mac_of
@@ -32,6 +33,7 @@ def compile_network(output: Output, cluster: Cluster, network: Network, *, unkno
             ],
         )
         publish_on(output, switch)
+        serve_on(output, switch)
         routed = identity(output.cluster, "Port_Group", names.ROUTED_GROUP)
         output.edge("Port_Group", routed, "ports", port)
     else:

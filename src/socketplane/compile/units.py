@@ -21,8 +21,11 @@ from socketplane.compile.ranks import Ranks
 from socketplane.compile.router import compile_cluster
 from socketplane.compile.rows import Output, identity
 from socketplane.compile.segment import Segment, Segments
+from socketplane.compile.service import Services, compile_service
 from socketplane.compile.switch import compile_network
 from socketplane.compile.unknown import Cuts
+from socketplane.model.services.readiness import ready
+from socketplane.model.services.types import Service
 from socketplane.model.spec import ClusterSpec, Policy, Selector
 from socketplane.model.types import Cluster, Endpoint, network_labels
 
@@ -43,6 +46,7 @@ class Context:
     audit: Audit
     marks: Marks
     nodes: HostGroups
+    services: Services
 
 
 def compile_unit(context: Context, unit: Unit) -> Output:
@@ -70,6 +74,8 @@ def compile_unit(context: Context, unit: Unit) -> Output:
     elif kind == "traffic" and (marking := context.marks.get(key)) is not None:
         for network in index.networks_named(marking.network):
             compile_marks(output, marking, network, context.cluster, context.marks.before(marking))
+    elif kind == "service" and (service := context.services.get(key)) is not None:
+        _service(output, context, service)
     elif kind == "cluster":
         compile_cluster(output, context.cluster, ipv6=index.ipv6)
     return output
@@ -94,6 +100,14 @@ def _endpoint(output: Output, context: Context, endpoint: Endpoint) -> None:
         compile_floating(output, context.cluster, endpoint, floating)
     switch = identity(output.cluster, "Logical_Switch", str(network.id))
     compile_endpoint(output, endpoint, chassis=host.system_id, switch=switch, groups=groups)
+
+
+def _service(output: Output, context: Context, service: Service) -> None:
+    index = context.index
+    for network in index.networks_named(service.network):
+        selected = [index.endpoints[key] for key in index.members((network.id, service.spec.selector))]
+        backends = ready(service, [each for each in selected if each.known], index.hosts)
+        compile_service(output, context.cluster, service, network, backends)
 
 
 def _policy(output: Output, context: Context, policy: Policy) -> None:
@@ -127,6 +141,6 @@ def _text(unit: Unit) -> str:
         return f"segment/{names.segment_group(*key)}"
     if kind == "nodes":
         return f"nodes/{names.hosts_group(key)}"
-    if kind in ("policy", "traffic"):
+    if kind in ("policy", "traffic", "service"):
         return f"{kind}/{'/'.join(part for part in key if part)}"
     return f"{kind}/{key}"

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -14,16 +14,18 @@ import structlog
 
 from socketplane import wire
 from socketplane.compile import Compiler, Features
+from socketplane.controller.checks import CheckBook
 from socketplane.controller.denials import Denials
 from socketplane.controller.floating import FloatingBook
 from socketplane.controller.hub import Hub
 from socketplane.controller.limits import LimitBook
 from socketplane.controller.namebook import NameBook
-from socketplane.controller.plans import holders, leases, networks
+from socketplane.controller.plans import holders, leases, networks, services
 from socketplane.controller.policies import Policies
 from socketplane.controller.probes import Probes
 from socketplane.controller.reconciler import Reconciler
 from socketplane.controller.reports import Reports
+from socketplane.controller.serviceviews import ServiceViews
 from socketplane.controller.store import Change, Store
 from socketplane.controller.views import Views, limits_of
 from socketplane.controller.writer import Writer
@@ -51,9 +53,11 @@ class Active:
     denials: Denials
     hub: Hub
     limits: LimitBook
+    checks: CheckBook
     names: NameBook
     floating: FloatingBook
     views: Views
+    services: ServiceViews
     probes: Probes
     clock: Callable[[], float]
 
@@ -69,6 +73,7 @@ class Active:
             limits={key: limits_of(found) for key, found in limits.items()} if host else None,
             names=self.names.all_of(host) if host else None,
             floating=self.floating.all_of(host) if host else None,
+            checks=self.checks.all_of(intent.endpoints_of_host.get(host, ())) if host else None,
         )
 
     def rules(self) -> wire.Rules | None:
@@ -94,6 +99,8 @@ class Active:
         for change in changes:
             match change.new or change.old:
                 case Host(name=name):
+                    if isinstance(change.old, Host) and change.new == replace(change.old, lost=not change.old.lost):
+                        continue  # those who watch are told by what is reported, not by what is stored of it
                     if change.new is None:
                         self.reports.forget(name)
                         self.denials.forget(name)
@@ -110,6 +117,8 @@ class Active:
         for host, limits in self.limits.take(changes).items():
             told = {key: limits_of(found) for key, found in limits.items()}
             self.hub.tell(host, line_of(wire.Change(type="put", kind="limits", limits=told)))
+        for host, checks in self.checks.take(changes).items():
+            self.hub.tell(host, line_of(wire.Change(type="put", kind="checks", checks=checks)))
         for hosts, names in self.names.take(changes):
             self.hub.tell_all(hosts, line_of(wire.Change(type="put", kind="names", names=names)))
         for host in self.floating.take(changes):
@@ -164,6 +173,7 @@ class Active:
                 self.publish_host(name)
             if silenced:
                 self.floating.look_at(self.store.committed.floating)
+            await self._note_lost(now)
             if time.monotonic() < due:
                 continue
             due = time.monotonic() + _TIDY_SECONDS
@@ -175,6 +185,19 @@ class Active:
                 continue
             if purged or collected:
                 _log.info("tidy.done", leases=purged, networks=[str(network.id) for network in collected])
+
+    async def _note_lost(self, now: float) -> None:
+        """Note which hosts are not heard any more: what is there is no service's backend while others are."""
+        silent = {name: self.reports.is_silent(name, now) for name in self.store.committed.hosts}
+        turned = {name: lost for name, lost in silent.items() if self.store.committed.hosts[name].lost != lost}
+        for name in list(turned):
+            if not turned[name] and self.reports.get(name)[0] is None:
+                del turned[name]  # a controller that started a moment ago: who was lost has not been heard since
+        if turned:
+            try:
+                await self.writer.submit(lambda draft: services.lose(draft, turned))
+            except SocketPlaneError as error:
+                _log.info("hosts.noted_later", reason=str(error))
 
 
 def line_of(change: wire.Change) -> bytes:
@@ -212,6 +235,7 @@ async def begin(
             items = [*store.committed.hosts.values(), *store.committed.networks.values()]
             others = [*store.committed.policies.values(), *store.committed.endpoints.values()]
             others += [*store.committed.traffic.values(), *store.committed.floating.values()]
+            others += store.committed.services.values()
             store.listen(reconciler.feed)
             await reconciler.open(cast("Any", [*items, *others]))
             reports, hub = Reports(clock()), Hub()
@@ -220,9 +244,25 @@ async def begin(
             limits.take([Change(None, cast("Any", item)) for item in limited])
             views = Views(store.committed, reports, limits, reconciler.northbound.is_up, clock)
             probes = Probes(lambda host, order: hub.tell(host, line_of(wire.Change(type="probe", probe=order))))
-            names, floating = NameBook(store.committed), FloatingBook(store.committed)
+            service_views = ServiceViews(store.committed, compiler.index, compiler.services)
+            checks = CheckBook(compiler.index, compiler.services)
+            checks.take([Change(None, endpoint) for endpoint in store.committed.endpoints.values()])
             active = Active(
-                store, writer, policies, reconciler, reports, Denials(), hub, limits, names, floating, views, probes, clock
+                store=store,
+                writer=writer,
+                policies=policies,
+                reconciler=reconciler,
+                reports=reports,
+                denials=Denials(),
+                hub=hub,
+                limits=limits,
+                checks=checks,
+                names=NameBook(store.committed, service_views),
+                floating=FloatingBook(store.committed),
+                views=views,
+                services=service_views,
+                probes=probes,
+                clock=clock,
             )
             store.listen(active.publish)
             reconciler.ruleset.on_written = active.publish_rules

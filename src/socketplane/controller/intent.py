@@ -11,6 +11,8 @@ from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
 from socketplane.model.floating import AddressPool, Floating
+from socketplane.model.services import shorthand
+from socketplane.model.services.types import Service
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Address, Endpoint, Host, Lease, Network, Token
@@ -31,6 +33,7 @@ class Intent:
         self.endpoints = cast("dict[str, Endpoint]", self._items[Endpoint])
         self.policies = cast("dict[tuple[str, str], Policy]", self._items[Policy])
         self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
+        self.services = cast("dict[tuple[str, str], Service]", self._items[Service])
         self.tokens = cast("dict[str, Token]", self._items[Token])
         self.revisions = cast("dict[int, Revision]", self._items[Revision])
         self.pools = cast("dict[str, AddressPool]", self._items[AddressPool])
@@ -51,6 +54,13 @@ class Intent:
         self.endpoint_of_mac: dict[tuple[UUID, str], str] = {}
         self.leases_of_network: dict[UUID, dict[Address, None]] = {}
         self.leases_of_host: dict[str, dict[tuple[UUID, Address], None]] = {}
+        self.services_of: dict[str, dict[tuple[str, str], None]] = {}
+        """Services by the name of their network."""
+        self.service_at: dict[IPv4Address, tuple[str, str]] = {}
+        self.shorthand: dict[tuple[UUID, str], dict[str, None]] = {}
+        """Endpoints by network and the name of the service that their labels ask for."""
+        self.asking: dict[str, None] = {}
+        """Endpoints whose labels ask for a service, those that can't be understood too."""
         self.lease_of_request: dict[tuple[UUID, str], Address] = {}
 
     def get(self, model: type[T], key: Key) -> T | None:
@@ -91,6 +101,8 @@ class Intent:
                 for port in {(each.protocol, each.host_port) for each in item.published}:
                     _member(self.publishers, port, item.id, present)
                 _entry(self.endpoint_of_mac, (item.network, item.mac), item.id, present)
+                if shorthand.LABEL in item.labels:
+                    self._index_shorthand(item, present)
             case Lease():
                 key = (item.network, item.address)
                 _member(self.leases_of_network, item.network, item.address, present)
@@ -104,11 +116,20 @@ class Intent:
                     _entry(self.network_of_request, item.request, item.id, present)
             case Floating():
                 _member(self.floating_of_holder, item.holder, item.address, present)
+            case Service():
+                _member(self.services_of, item.network, (item.network, item.name), present)
+                if item.address is not None:
+                    _entry(self.service_at, item.address, (item.network, item.name), present)
             case Host():
                 _entry(self.host_of_system, item.system_id, item.name, present)
                 _entry(self.host_of_gateway, item.gateway, item.name, present)
             case _:
                 pass
+
+    def _index_shorthand(self, endpoint: Endpoint, present: bool) -> None:
+        _entry(self.asking, endpoint.id, None, present)
+        if (name := shorthand.name_of(endpoint.labels)) is not None:
+            _member(self.shorthand, (endpoint.network, name), endpoint.id, present)
 
     @property
     def cluster(self) -> ClusterRecord:

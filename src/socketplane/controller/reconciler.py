@@ -16,6 +16,7 @@ from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
 from socketplane.model.floating import Floating
+from socketplane.model.services.types import Service
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Network
@@ -37,6 +38,8 @@ GATHER_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 10.0
 """How long until what the northbound refused is tried again."""
+Compiled = Host | Network | Endpoint | Policy | TrafficPolicy | Floating | Service
+"""What the compiler is told of."""
 _log = structlog.get_logger()
 
 
@@ -63,7 +66,7 @@ class Reconciler:
         self.repairs = 0
         self.alarm: str | None = None
 
-    async def open(self, items: Iterable[Host | Network | Endpoint | Policy | TrafficPolicy | Floating]) -> None:
+    async def open(self, items: Iterable[Compiled]) -> None:
         """Compile all of the intent and make the northbound equal to it; the lock must be held."""
         for item in items:
             self._compiler.put(item)
@@ -89,7 +92,7 @@ class Reconciler:
         self.ruleset.take(changes)
         for change in changes:
             item = change.new or change.old
-            if isinstance(item, Host | Network | Endpoint | Policy | TrafficPolicy | Floating):
+            if isinstance(item, Compiled):
                 if change.new is None:
                     self._compiler.remove(item)
                 else:
@@ -114,6 +117,11 @@ class Reconciler:
             raise Unavailable(
                 "OVN's northbound database does not take the change", remedy="ask again; it is noted and will be written"
             ) from None
+
+    async def numbered(self) -> int:
+        """Return a number by which hosts tell when they have installed all that is in the northbound now."""
+        await self.northbound.write((COUNT,))
+        return self.northbound.count
 
     def gap(self) -> list[Operation]:
         """Return what a full pass would write now: nothing, when all is well and nothing waits."""

@@ -11,10 +11,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 from uuid import UUID, uuid5
 
-from socketplane.controller import policyrows
+from socketplane.controller import policyrows, servicerows
 from socketplane.controller.policyrows import Revision, Row
 from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.published import Published
+from socketplane.model.services.types import Service
 from socketplane.model.spec import Policy
 from socketplane.model.traffic import TrafficPolicy
 from socketplane.model.types import Cluster, Endpoint, Host, Lease, LeaseKind, Network, Token
@@ -35,7 +36,18 @@ class ClusterRecord:
 
 
 Item = (
-    ClusterRecord | Host | Network | Lease | Endpoint | Policy | TrafficPolicy | Revision | Token | AddressPool | Floating
+    ClusterRecord
+    | Host
+    | Network
+    | Lease
+    | Endpoint
+    | Policy
+    | TrafficPolicy
+    | Service
+    | Revision
+    | Token
+    | AddressPool
+    | Floating
 )
 Key = Hashable
 HostNames = Mapping[UUID, str]
@@ -72,11 +84,14 @@ def _cluster_row(record: ClusterRecord) -> Row:
         "epoch": record.epoch,
         "next_policy": record.next_policy,
         "created": record.created,
+        "services": frozenset(str(block) for block in (cluster.services, cluster.services6) if block is not None),
     }
 
 
 def _cluster(uuid: UUID, row: Row, _: HostNames) -> ClusterRecord:
-    cluster = Cluster(uuid, IPv4Network(row["pool"]), row["prefix"], IPv4Network(row["hosts"]))
+    cluster = Cluster(
+        uuid, IPv4Network(row["pool"]), row["prefix"], IPv4Network(row["hosts"]), *servicerows.ranges(row["services"])
+    )
     return ClusterRecord(cluster, row["epoch"], row["next_policy"], row["created"])
 
 
@@ -90,6 +105,7 @@ def _host_row(host: Host) -> Row:
         "created": host.created,
         "resolvers": frozenset(map(str, host.resolvers)),
         "underlay_mtu": host.underlay_mtu,
+        "lost": host.lost,
     }
 
 
@@ -103,6 +119,7 @@ def _host(_: UUID, row: Row, __: HostNames) -> Host:
         created=row["created"],
         resolvers=tuple(sorted(map(IPv4Address, row["resolvers"]))),
         underlay_mtu=row["underlay_mtu"],
+        lost=row["lost"],
     )
 
 
@@ -181,6 +198,8 @@ def _endpoint_row(endpoint: Endpoint) -> Row:
         "rate": endpoint.rate,
         "published": frozenset(map(str, endpoint.published)),
         "aliases": frozenset(endpoint.aliases),
+        "conditions": dict(endpoint.conditions),
+        "draining": endpoint.draining,
     }
 
 
@@ -200,6 +219,8 @@ def _endpoint(_: UUID, row: Row, names: HostNames) -> Endpoint:
         address6=None if row["address6"] is None else IPv6Address(row["address6"]),
         published=tuple(sorted(map(Published.parse, row["published"]))),
         aliases=tuple(sorted(row["aliases"])),
+        conditions=row["conditions"],
+        draining=row["draining"],
     )
 
 
@@ -264,6 +285,13 @@ KINDS: Mapping[type, Kind] = {
         lambda item: row_uuid("TrafficPolicy", f"{item.network}/{item.name}"),
         policyrows.policy_row,
         lambda _, row, __: policyrows.traffic(row),
+    ),
+    Service: Kind(
+        "Service",
+        lambda item: (item.network, item.name),
+        lambda item: row_uuid("Service", f"{item.network}/{item.name}"),
+        servicerows.service_row,
+        lambda _, row, __: servicerows.service(row),
     ),
     Revision: Kind(
         "Revision",

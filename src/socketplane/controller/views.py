@@ -103,6 +103,8 @@ class Views:
             published=[published_port(published) for published in endpoint.published],
             floating=sorted(self._intent.floating_of_holder.get(endpoint.id, ()), key=int),
             up=self._is_up(endpoint.id),
+            conditions=dict(endpoint.conditions),
+            draining=endpoint.draining,
             created=endpoint.created,
         )
 

@@ -12,12 +12,14 @@ from typing import Any
 
 from socketplane.errors import InvalidInput
 from socketplane.model.fields import Fields
-from socketplane.model.policy import KINDS, METADATA_OF_SERVERS
+from socketplane.model.policy import KINDS, METADATA_OF_SERVERS, SERVICE_KINDS
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Annotation: the whole document once more, as kubectl got it."""
 
-_LISTS = {"List": ("v1", None)} | {f"{name}List": (kind.api_version, name) for name, kind in KINDS.items()}
+_LISTS = {"List": ("v1", None)} | {
+    f"{name}List": (kind.api_version, name) for name, kind in (*KINDS.items(), *SERVICE_KINDS.items())
+}
 _KEPT = ("deletionGracePeriodSeconds", "deletionTimestamp")
 """To be refused: the object is being deleted where it comes from."""
 

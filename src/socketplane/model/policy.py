@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 from socketplane.errors import InvalidInput, Unsupported
 from socketplane.model import cluster_policy, network_policy, traffic_policy
 from socketplane.model.fields import Fields, kind_of, nearest, text, texts
+from socketplane.model.services import document as service_document
+from socketplane.model.services.types import ServiceSpec
 from socketplane.model.spec import ClusterSpec, Policy, PolicySpec
 from socketplane.model.traffic import TrafficPolicy, TrafficSpec
 
@@ -31,6 +33,7 @@ METADATA_OF_SERVERS = (
 )
 NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")
+SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,22 @@ class ParsedTraffic:
         return TrafficPolicy(self.network, self.name, number, self.spec, self.document)
 
 
+@dataclass(frozen=True, slots=True)
+class ParsedService:
+    """What a Service says; see `ParsedPolicy`."""
+
+    network: str
+    name: str
+    spec: ServiceSpec
+    document: str
+    left_out: tuple[str, ...] = field(compare=False, default=())
+
+    @property
+    def title(self) -> str:
+        """Return NETWORK/NAME."""
+        return f"{self.network}/{self.name}"
+
+
 Parsed = ParsedPolicy | ParsedTraffic
 """What `parse` returns."""
 
@@ -89,7 +108,7 @@ class Kind(Generic[Spec]):
     namespaced: bool
     """Whether it belongs to a network, which `metadata.namespace` names."""
     read: Callable[[Any, Mapping[str, str]], Spec]
-    parsed: Callable[[str, str, Spec, str], Parsed]
+    parsed: Callable[[str, str, Spec, str], Any]
     """From network, name, meaning and canonical JSON."""
 
 
@@ -101,28 +120,49 @@ KINDS: Mapping[str, Kind[Any]] = MappingProxyType(
     }
 )
 """By the name in `kind`. To add one: its reader, its entry here, and its schema in `schemas`."""
+SERVICE_KINDS: Mapping[str, Kind[Any]] = MappingProxyType(
+    {"Service": Kind("v1", True, service_document.read, ParsedService)}
+)
+"""Kinds that `socketplane service apply` takes."""
 
 _CLUSTER = "ClusterNetworkPolicy (policy.networking.k8s.io/v1alpha2)"
 _REFUSED = {
     "AdminNetworkPolicy": f"write a {_CLUSTER} with tier: Admin; Allow is Accept there, and ports are protocols",
     "BaselineAdminNetworkPolicy": f"write a {_CLUSTER} with tier: Baseline and a priority; Allow is Accept there",
-    **dict.fromkeys(("List", *(f"{kind}List" for kind in KINDS)), "hand in its items one by one, or as a file"),
+    **dict.fromkeys(
+        ("List", *(f"{kind}List" for kind in (*KINDS, *SERVICE_KINDS))), "hand in its items one by one, or as a file"
+    ),
 }
 """Kinds that people have, and what to do instead."""
 
 
 def parse(document: Mapping[str, Any], *, network: str | None = None) -> Parsed:
-    """Read one document; `network` stands in where the kind belongs to one and `metadata.namespace` is absent."""
+    """Read one policy; `network` stands in where the kind belongs to one and `metadata.namespace` is absent."""
+    found: Parsed = read(document, KINDS, network)
+    return found
+
+
+def parse_service(document: Mapping[str, Any], *, network: str | None = None) -> ParsedService:
+    """Read one service; `network` stands in where `metadata.namespace` is absent."""
+    found: ParsedService = read(document, SERVICE_KINDS, network)
+    if not SERVICE_NAME.fullmatch(found.name):
+        remedy = "use small letters, digits and dashes, the first a letter, 63 at most"
+        raise InvalidInput(f"{found.name[:80]!r} can't be a service's name", field="metadata.name", remedy=remedy)
+    return found
+
+
+def read(document: Mapping[str, Any], kinds: Mapping[str, Kind[Any]], network: str | None) -> Any:
+    """Read one document of one of these kinds."""
     top = Fields(document, "")
     if not document:
-        raise InvalidInput("the document is empty", remedy=f"write one of these kinds: {', '.join(KINDS)}")
+        raise InvalidInput("the document is empty", remedy=f"write one of these kinds: {', '.join(kinds)}")
     version, name = top.take("apiVersion"), top.take("kind")
     metadata, spec = top.take("metadata"), top.take("spec")
-    kind = _kind(name, version)
+    kind = _kind(name, version, kinds)
     top.refuse(status="remove it: it is the server's, not the author's")
     top.finish()
     if spec is None:
-        raise InvalidInput("is missing", field="spec", remedy="say what the policy selects and allows")
+        raise InvalidInput("is missing", field="spec", remedy="say what it selects")
     head = _head(metadata, network, kind, name)
     meaning = kind.read(spec, head.annotations)
     canonical = {"apiVersion": kind.api_version, "kind": name, "metadata": head.kept, "spec": spec}
@@ -130,15 +170,19 @@ def parse(document: Mapping[str, Any], *, network: str | None = None) -> Parsed:
     return kind.parsed(head.network, head.name, meaning, encoded)
 
 
-def _kind(name: object, version: object) -> Kind[Any]:
+def _kind(name: object, version: object, kinds: Mapping[str, Kind[Any]]) -> Kind[Any]:
     if not isinstance(name, str):
         found = "is missing" if name is None else f"has to be text, not {kind_of(name)}"
-        raise InvalidInput(found, field="kind", remedy=f"write one of {', '.join(KINDS)}")
+        raise InvalidInput(found, field="kind", remedy=f"write one of {', '.join(kinds)}")
     if name in _REFUSED:
         raise Unsupported(f"{name} is not supported", field="kind", remedy=_REFUSED[name])
-    if name not in KINDS:
-        raise InvalidInput(f"unknown kind {name[:60]!r}", field="kind", remedy=nearest(name, KINDS))
-    kind = KINDS[name]
+    for others, command in ((KINDS, "policy"), (SERVICE_KINDS, "service")):
+        if name in others and name not in kinds:
+            remedy = f"apply it with `socketplane {command} apply`"
+            raise Unsupported(f"a {name} is not taken here", field="kind", remedy=remedy)
+    if name not in kinds:
+        raise InvalidInput(f"unknown kind {name[:60]!r}", field="kind", remedy=nearest(name, kinds))
+    kind = kinds[name]
     if version != kind.api_version:
         found = "is missing" if version is None else f"is {kind_of(version)}, which this release does not read"
         raise InvalidInput(found, field="apiVersion", remedy=f"for a {name} write apiVersion: {kind.api_version}")
@@ -157,15 +201,15 @@ class _Head:
 
 def _head(value: object, network: str | None, kind: Kind[Any], kind_name: str) -> _Head:
     if value is None:
-        raise InvalidInput("is missing", field="metadata", remedy="give the policy a name: metadata: {name: ...}")
+        raise InvalidInput("is missing", field="metadata", remedy="give it a name: metadata: {name: ...}")
     fields = Fields(value, "metadata")
     given, namespace = fields.take("name"), fields.take("namespace")
     notes = {key: texts(fields.take(key), fields.at(key)) for key in ("labels", "annotations")}
-    fields.refuse(deletionTimestamp="leave this policy out: it is being deleted where it comes from")
+    fields.refuse(deletionTimestamp="leave it out: it is being deleted where it comes from")
     fields.refuse(**dict.fromkeys(METADATA_OF_SERVERS, "remove it: it is the server's, not the author's"))
     fields.finish()
     if given is None:
-        raise InvalidInput("is missing", field="metadata.name", remedy="give the policy a name")
+        raise InvalidInput("is missing", field="metadata.name", remedy="give it a name")
     name = _match(given, "metadata.name", NAME)
     kept = {"name": name} | {key: found for key, found in notes.items() if found}
     if kind.namespaced:
@@ -179,7 +223,7 @@ def _head(value: object, network: str | None, kind: Kind[Any], kind_name: str) -
 
 def _network(value: object) -> str:
     if value is None:
-        remedy = "name the network that the policy is for, here or with --network"
+        remedy = "name the network that it is for, here or with --network"
         raise InvalidInput("is missing", field="metadata.namespace", remedy=remedy)
     return _match(value, "metadata.namespace", NETWORK)
 

@@ -65,7 +65,8 @@ def plan6(
             raise InvalidInput(
                 f"{gateway} needs a subnet that it is in", field="gateway6", remedy="give an IPv6 subnet too"
             )
-        subnet = _next(cluster.pool6, PREFIX6, [there.subnet6 for there in networks if there.subnet6])
+        reserved = [cluster.services6] if cluster.services6 else []
+        subnet = _next(cluster.pool6, PREFIX6, [*(there.subnet6 for there in networks if there.subnet6), *reserved])
     else:
         check_subnet(cluster, networks, subnet)
     chosen = subnet.network_address + 1 if gateway is None else gateway
@@ -75,7 +76,8 @@ def plan6(
 
 def next_subnet(cluster: Cluster, networks: Iterable[Network]) -> IPv4Network:
     """Return the first free subnet of the pool, of the cluster's prefix length."""
-    return _next(cluster.pool, cluster.prefix, [*(network.subnet for network in networks), cluster.hosts])
+    reserved = [cluster.hosts, *([cluster.services] if cluster.services else [])]
+    return _next(cluster.pool, cluster.prefix, [*(network.subnet for network in networks), *reserved])
 
 
 def _next(pool: S, prefix: int, others: Iterable[S]) -> S:
@@ -121,10 +123,13 @@ def check_subnet(cluster: Cluster, networks: Iterable[Network], subnet: Subnet) 
                     field="subnet",
                     remedy="choose another subnet, or leave it out to get the next free one",
                 )
-    if subnet.overlaps(cluster.hosts):
-        raise SubnetOverlap(
-            f"{subnet} overlaps {cluster.hosts}, the hosts' own ports", field="subnet", remedy="choose another subnet"
-        )
+    reserved: list[tuple[Subnet | None, str]] = [
+        (cluster.hosts, "the hosts' own ports"),
+        *((block, "the services' addresses") for block in (cluster.services, cluster.services6)),
+    ]
+    for block, whose in reserved:
+        if block is not None and subnet.overlaps(block):
+            raise SubnetOverlap(f"{subnet} overlaps {block}, {whose}", field="subnet", remedy="choose another subnet")
 
 
 def check_gateway(subnet: Subnet, gateway: Address) -> None:

@@ -46,6 +46,9 @@ class Cluster:
     prefix: int = 22
     hosts: IPv4Network = IPv4Network("169.254.192.0/20")
     """Link-local: not CGNAT space, which other VPNs drop, and nobody's LAN."""
+    services: IPv4Network | None = None
+    """Part of the pool that services have their addresses from, and no network; None until the first needs one."""
+    services6: IPv6Network | None = None
 
     @property
     def pool6(self) -> IPv6Network:
@@ -79,6 +82,8 @@ class Host:
     """Addresses at which its containers reach its resolver, at port 53; sorted."""
     underlay_mtu: int = 0
     """MTU of the link that carries its tunnels; 0 while it has not told."""
+    lost: bool = False
+    """Whether its agent was not heard for so long that nobody knows how its containers are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,10 @@ class Endpoint:
     """Its ports that its host answers at."""
     aliases: tuple[str, ...] = ()
     """What its user calls it on this network, beside its name; sorted."""
+    conditions: Labels = field(default_factory=lambda: NO_LABELS)
+    """How its agent finds it, for services; see `services.readiness`."""
+    draining: bool = False
+    """Whether an administrator wants it to be no service's backend any more."""
 
     @property
     def addresses(self) -> tuple[Address, ...]:

@@ -49,6 +49,11 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | GET /v1/reach?network=&by=&version=     | all    | `Reach`: who reaches whom, in groups by labels; by may repeat |
 | GET /v1/reach/samples?network=&by=&limit=&version= | all | `ReachSamples`: connections that show whether it is so |
 | POST /v1/probes                          | admin  | `ProbeRequest` -> `ProbeResults`: connections that are really tried |
+| GET /v1/services, /v1/services/{network}/{name} | all | `Service`, with its backends |
+| POST /v1/services                        | admin  | `ServiceApply` -> `ServiceOutcome`: all or nothing |
+| DELETE /v1/services/{network}/{name}     | admin  | |
+| PUT /v1/endpoints/{id}/drain             | admin  | `EndpointDrain` -> `Drained`: no service's backend any more |
+| POST /v1/hosts/{name}/conditions         | the host | `Conditions`: how its containers are, for services |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
 | GET /metrics, /openapi.json              | all    | Prometheus text, OpenAPI |
@@ -129,5 +134,17 @@ from socketplane.wire.probes import (
     ReachSamples,
 )
 from socketplane.wire.reach import Reach, ReachEnds, ReachLine
+from socketplane.wire.services import (
+    Backend,
+    Check,
+    Conditions,
+    Drained,
+    EndpointDrain,
+    Service,
+    ServiceApplied,
+    ServiceApply,
+    ServiceOutcome,
+    ServicePort,
+)
 from socketplane.wire.streams import Interruption, StreamCheck, Streams, StreamsForbidden
 from socketplane.wire.watch import Change, Rules

@@ -72,6 +72,9 @@ class HostReport(Wire):
     """None while it does not run."""
     floating: Annotated[list[Claim], Field(max_length=65536)] = []
 
+    installed: int = 0
+    """OVN's number (`nb_cfg`) of what its Open vSwitch does, from the northbound's last count."""
+
     def says_new(self, before: HostReport) -> bool:
         """Return whether it says more than how much the resolver had to do."""
         return self.model_copy(update={"resolver": None}) != before.model_copy(update={"resolver": None})
@@ -157,6 +160,7 @@ class Status(Wire):
     networks: int
     endpoints: int
     policies: int
+    services: int = 0
     published: int = 0
     """Ports of containers that hosts answer at."""
     floating: int = 0

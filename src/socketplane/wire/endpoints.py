@@ -80,6 +80,10 @@ class Endpoint(Wire):
     floating: list[IPv4Address | IPv6Address] = []
     """Addresses of the outside that lead to it."""
     up: bool = False
+    conditions: dict[str, str] = {}
+    """How its agent finds it, for services: `container`, `health`, and by NETWORK/NAME what services' probes say."""
+    draining: bool = False
+    """Whether it is taken out of services."""
     created: float = 0.0
 
 

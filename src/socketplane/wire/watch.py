@@ -12,6 +12,7 @@ from socketplane.wire.floating import AnyAddress
 from socketplane.wire.names import NetworkNames
 from socketplane.wire.networks import Network
 from socketplane.wire.probes import ProbeOrder
+from socketplane.wire.services import Check
 from socketplane.wire.streams import Interruption
 
 
@@ -27,11 +28,11 @@ class Rules(Wire):
 class Change(Wire):
     """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
 
-    `interrupt`, `probe`, limits, names and floating are for single hosts.
+    `interrupt`, `probe`, limits, names, floating and checks are for single hosts.
     """
 
     type: Literal["snapshot", "put", "delete", "ping", "interrupt", "probe"]
-    kind: Literal["network", "host", "rules", "limits", "names", "floating", ""] = ""
+    kind: Literal["network", "host", "rules", "limits", "names", "floating", "checks", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
@@ -47,5 +48,7 @@ class Change(Wire):
     """To a host, of the networks that it has endpoints on: in a snapshot of all of them, else of those that changed."""
     floating: dict[AnyAddress, EndpointId] | None = None
     """To a host: all floating addresses that its endpoints hold."""
+    checks: dict[EndpointId, list[Check]] | None = None
+    """To a host, of its own endpoints, for services that probe: likewise; an empty list where there are none any more."""
     id: str = ""
     """Delete: the network's id or the host's name."""

@@ -16,6 +16,7 @@ class Named(NamedTuple):
     address: int
     container: str
     host: str
+    """Empty: it is a service, which is everywhere."""
     names: tuple[str, ...]
     address6: int = 0
     """0: it has none."""
@@ -147,12 +148,12 @@ class Table:
     def addresses(self, networks: Sequence[UUID], name: str) -> list[Address] | None:
         """Return what a name means on these networks: NAME, else NAME.NETWORK. None where it means nothing there."""
         wanted = name.lower()
-        found = [entry for network in networks for entry in self._called(network, wanted)]
+        found = [entry for network in networks for entry in self._means(network, wanted)]
         if not found:
             for network in networks:
                 suffix = f".{self._networks.get(network, '')}"
                 if len(suffix) > 1 and wanted.endswith(suffix):
-                    found += self._called(network, wanted.removesuffix(suffix))
+                    found += self._means(network, wanted.removesuffix(suffix))
         fours: list[Address] = [IPv4Address(entry.address) for entry in found]
         return fours + [IPv6Address(entry.address6) for entry in found if entry.address6] or None
 
@@ -166,6 +167,11 @@ class Table:
             return None
         network = self._networks.get(entry.network)
         return f"{entry.names[0]}.{network}" if network else entry.names[0]
+
+    def _means(self, network: UUID, name: str) -> list[Named]:
+        """Return what has a name: where a service has, that alone, for containers that are called so are behind it."""
+        found = list(self._called(network, name))
+        return [entry for entry in found if not entry.host] or found
 
     def _called(self, network: UUID, name: str) -> Iterator[Named]:
         for endpoint in self._by_name.get(network, {}).get(name, ()):

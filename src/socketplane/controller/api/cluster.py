@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from socketplane import __version__, wire
 from socketplane.controller.active import Active, line_of
 from socketplane.controller.api.context import Ctx
+from socketplane.controller.plans import services
 from socketplane.controller.plans.history import moment, waiting
 from socketplane.model.mtu import common
 
@@ -39,6 +40,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
         networks=sum(1 for network in intent.networks.values() if network.name),
         endpoints=len(intent.endpoints),
         policies=len(intent.policies) + len(intent.traffic),
+        services=len(intent.services),
         published=sum(len(endpoint.published) for endpoint in intent.endpoints.values()),
         floating=sum(not claim.problem for host in hosts if host.report for claim in host.report.floating),
         mtu=common(host.underlay_mtu for host in hosts) or 0,
@@ -65,6 +67,7 @@ def _alarms(active: Active, hosts: list[wire.Host]) -> list[str]:
         )
     if not reconciler.northbound.connected:
         alarms.append("OVN's northbound database does not answer")
+    alarms += services.alarms(active.store.committed)
     now = active.clock()
     for host in hosts:
         if fault := active.reports.fault(host.name, now):

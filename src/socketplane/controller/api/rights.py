@@ -64,6 +64,12 @@ POST   /v1/policies/rollback                   ADMIN
 DELETE /v1/policies/{network}/{name}           ADMIN
 GET    /v1/schemas                             MEMBER
 GET    /v1/schemas/{kind}                      MEMBER
+GET    /v1/services                            MEMBER
+GET    /v1/services/{network}/{name}           MEMBER
+POST   /v1/services                            ADMIN
+DELETE /v1/services/{network}/{name}           ADMIN
+PUT    /v1/endpoints/{endpoint}/drain          ADMIN
+POST   /v1/hosts/{name}/conditions             HOST
 GET    /v1/explain                             MEMBER
 GET    /v1/reach                               MEMBER
 GET    /v1/reach/samples                       MEMBER

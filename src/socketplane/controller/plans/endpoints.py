@@ -8,10 +8,12 @@ from dataclasses import replace
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
+from socketplane.controller.plans import services
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
 from socketplane.model.published import Published
+from socketplane.model.services import shorthand
 from socketplane.model.spec import Protocol
-from socketplane.model.types import MAC_PREFIX, Address, Endpoint, Host, LeaseKind, Network, mac_of
+from socketplane.model.types import MAC_PREFIX, NO_LABELS, Address, Endpoint, Host, LeaseKind, Network, mac_of
 
 NO_MAC = "00:00:00:00:00:00"
 
@@ -43,10 +45,13 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
         address6=body.address6,
         published=published_of(body),
         aliases=tuple(sorted(set(body.aliases))),
+        conditions=there.conditions if there else NO_LABELS,
+        draining=there.draining if there else False,
     )
     if endpoint != there:
         _take_over(draft, endpoint)
         draft.put(endpoint)
+        _follow(draft, endpoint, there)
     return endpoint
 
 
@@ -77,10 +82,18 @@ def remove(draft: Draft, key: str, host: Host, *, release: bool) -> None:
     if endpoint.host != host.name:
         raise Forbidden(f"endpoint {key} is on host {endpoint.host}", field="id")
     draft.remove(endpoint)
+    _follow(draft, endpoint)
     for address in endpoint.addresses if release else ():
         lease = draft.intent.leases.get((endpoint.network, address))
         if lease is not None and lease.released is None:
             draft.put(replace(lease, released=draft.now))
+
+
+def _follow(draft: Draft, endpoint: Endpoint, before: Endpoint | None = None) -> None:
+    """Have services be what labels say, where these labels ask for any."""
+    for each in (before, endpoint):
+        if each is not None and shorthand.LABEL in each.labels:
+            services.follow(draft, each.network, [shorthand.name_of(each.labels)])
 
 
 def bulk(draft: Draft, body: wire.EndpointBulk, host: Host) -> dict[str, SocketPlaneError]:

@@ -9,7 +9,9 @@ from ipaddress import IPv4Address
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
+from socketplane.controller.plans import services
 from socketplane.errors import Exhausted, InUse, InvalidInput, NameInUse, NotFound, Unauthenticated
+from socketplane.model.services import shorthand
 from socketplane.model.types import LABEL_HOST, LABEL_HOST_NAME, Host, Token
 from socketplane.pki import hash_secret
 
@@ -132,6 +134,7 @@ def remove(draft: Draft, name: str, *, force: bool) -> Host:
         )
     for endpoint in endpoints:
         draft.remove(endpoint)
+        services.follow(draft, endpoint.network, [shorthand.name_of(endpoint.labels)])
     for key in list(intent.leases_of_host.get(name, ())):
         if (lease := intent.leases[key]).released is None:
             draft.put(replace(lease, released=draft.now))

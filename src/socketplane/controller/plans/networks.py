@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
+from socketplane.controller.plans import services
 from socketplane.errors import Conflict, InUse, InvalidInput, NameInUse
 from socketplane.model import subnets
 from socketplane.model.types import Address, Lease, LeaseKind, Network
@@ -77,6 +78,7 @@ def patch(draft: Draft, uuid: UUID, body: wire.NetworkPatch) -> Network:
         raise Conflict(f"the network's IPv6 subnet is {network.subnet6}", field="subnet6", remedy="make another network")
     if changed != network:
         draft.put(changed)
+        services.follow(draft, uuid, [name for on, name in draft.intent.shorthand if on == uuid])
     if changed.subnet6 != network.subnet6:
         _hold_gateways(draft, changed)
     for gateway in (body.gateway, body.gateway6):

@@ -1,0 +1,1 @@
+"""How this host's containers are, as services want to know it."""

@@ -1,0 +1,1 @@
+"""Services: an address and ports of their own, for the containers that a selector selects."""
