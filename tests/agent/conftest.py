@@ -107,6 +107,7 @@ class Host:
         self.paths = Paths(root)
         self.ports = Ports()
         self.confined = []
+        self.pool6 = None
         self.admitted = []
         self.asking = set()
         self.unaskable = ""
@@ -142,6 +143,7 @@ class Host:
                 docker,
                 self.ports,
                 confine=self._confine,
+                ipv6=self._ipv6,
                 admit=self._admit,
                 forwarder=self,
                 ask=self._ask,
@@ -157,6 +159,9 @@ class Host:
             task = asyncio.create_task(self.agent.run())
             stack.push_async_callback(_end, task)
             return stack.pop_all()
+
+    async def _ipv6(self, pool):
+        self.pool6 = pool
 
     async def _confine(self, subnets):
         self.confined.append(subnets)

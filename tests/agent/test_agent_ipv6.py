@@ -84,12 +84,12 @@ async def test_a_named_address_is_had_again_after_a_restart(world, h1, until):
         await h1.engine.run("c", "six", ip6="fd00::5")
 
 
-async def test_an_internal_network_has_no_gateway(world, h1, until):
-    await six(world, internal=True)
+async def test_an_internal_network_has_no_gateway_of_ipv6(world, h1, until):
+    made = await six(world, internal=True)
     await until(lambda: "six" in h1.engine.names())
     box = await h1.engine.run("a", "six")
     (place,) = box.places.values()
-    assert (place.gateway, place.gateway6) == ("", "")
+    assert (place.gateway, place.gateway6) == (made["gateway"], "")
     assert place.address6
 
 
@@ -104,3 +104,22 @@ async def test_what_the_controller_lost_is_told_again(world, h1, until):
     (told,) = await world.items("/v1/endpoints")
     assert f"{told['address6']}/64" == place.address6
     assert len(await world.items("/v1/leases", host="h1")) == 2
+
+
+async def test_hosts_have_ipv6_while_a_network_with_a_way_out_has_it(world, h1, h2, until):
+    inner = await six(world, name="inner", internal=True)
+    await until(lambda: "inner" in h1.engine.names() and h1.confined)
+    await until(lambda: inner["subnet6"] in set(map(str, h1.confined[-1])))
+    assert h1.pool6 is None
+    made = await six(world)
+    pool = IPv6Network(made["subnet6"]).supernet(new_prefix=48)
+    await until(lambda: h1.pool6 == h2.pool6 == pool)
+    await until(lambda: "six" in h1.engine.names())
+    await h1.stop()
+    h1.pool6 = None
+    await world.stop()
+    await h1.start()
+    await until(lambda: h1.pool6 == pool)  # it remembers
+    await world.start()
+    await world.admin.call("DELETE", "/v1/networks/six")
+    await until(lambda: h1.pool6 is h2.pool6 is None)

@@ -94,13 +94,15 @@ async def start(machine: Machine, datapath: Datapath) -> AsyncIterator[Start]:
             namespace = Namespace(machine)
             stack.callback(namespace.close)
             move(machine, name, namespace)
-            router = ip_network(f"{address}/22", strict=False)[1]
+            routers = [ip_network(f"{address}/22", strict=False), topology.subnet6(IPv4Address(address))]
+            address6 = topology.address6(IPv4Address(address))
             script = (
                 f"ip link set {name} name eth0; ip addr add {address}/22 dev eth0; ip link set lo up; ip link set eth0 up"
             )
-            namespace.run("sh", "-c", f"{script}; ip route add default via {router}")
+            script += f"; ip addr add {address6}/64 dev eth0 nodad"
+            namespace.run("sh", "-c", "; ".join([script, *(f"ip route add default via {net[1]}" for net in routers)]))
             await datapath.installed(endpoint_id, 5)
-            return Container(endpoint_id, address, namespace)
+            return Container(endpoint_id, address, str(address6), namespace)
 
         yield start
 

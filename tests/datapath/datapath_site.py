@@ -21,6 +21,7 @@ class Container:
 
     id: str
     address: str
+    address6: str
     namespace: Namespace
 
 
@@ -32,6 +33,12 @@ def move(machine: Machine, link: str, namespace: Namespace) -> None:
     subprocess.run(["ip", "link", "set", link, "netns", str(namespace.pid)], check=True)
     assert machine.pid  # the caller is inside the machine's namespace, but counts PIDs as the test process does
     eventually(lambda: link in namespace.run("ip", "link"), f"{link} has moved")
+
+
+def setting6(machine: Machine, link: str, key: str = "forwarding", value: str = "") -> str:
+    """Return a link's setting of IPv6, after it was set if there is a value."""
+    path = f"/proc/sys/net/ipv6/conf/{link}/{key}"
+    return machine.run("sh", "-c", f"{f'echo {value} > {path}; ' if value else ''}cat {path}").strip()
 
 
 @contextlib.contextmanager

@@ -21,10 +21,15 @@ def ping(source: Namespace, target: str, count: int = 1) -> bool:
     return f"{count} packets received" in output
 
 
-def tcp_socket(where: Namespace) -> socket.socket:
+def family_of(address: str) -> socket.AddressFamily:
+    """Return the family of an address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def tcp_socket(where: Namespace, family: socket.AddressFamily = socket.AF_INET) -> socket.socket:
     """Return a TCP socket of that namespace."""
     with where.inside():
-        handle = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        handle = socket.socket(family, socket.SOCK_STREAM)
     handle.settimeout(5)
     return handle
 
@@ -41,18 +46,18 @@ def udp(where: Namespace, address: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def listening(where: Namespace, port: int = 0) -> Iterator[socket.socket]:
-    """Listen in a namespace on all its addresses."""
-    with tcp_socket(where) as handle:
+def listening(where: Namespace, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> Iterator[socket.socket]:
+    """Listen in a namespace on all its addresses of a family."""
+    with tcp_socket(where, family) as handle:
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        handle.bind(("0.0.0.0", port))
+        handle.bind(("", port))
         handle.listen(128)
         yield handle
 
 
 def connects(source: Namespace, target: str, port: int, timeout: float = 0.5) -> bool:
     """Return whether a TCP connection can be opened."""
-    with tcp_socket(source) as handle:
+    with tcp_socket(source, family_of(target)) as handle:
         handle.settimeout(timeout)
         try:
             handle.connect((target, port))
@@ -105,10 +110,11 @@ class Pair:
 @contextmanager
 def connected(client: Namespace, server: Namespace, address: str, source: str = "") -> Iterator[Pair]:
     """Open a connection between namespaces."""
-    with listening(server) as listener, tcp_socket(client) as ours:
+    family = family_of(address)
+    with listening(server, family=family) as listener, tcp_socket(client, family) as ours:
         ours.bind((source, 0))
         ours.connect((address, listener.getsockname()[1]))
-        theirs, (seen, _) = listener.accept()
+        theirs, (seen, *_) = listener.accept()
         with theirs:
             theirs.settimeout(5)
             yield Pair(ours, theirs, seen)

@@ -145,8 +145,7 @@ def passes(
     if routed and any(view.networks[uuid].internal for uuid in networks):
         return Outcome(False, set(), out.logged)
     if not isinstance(destination, Endpoint):
-        there = version == 4 and not in_pool(view.cluster, destination)
-        return Outcome(there, out.names, out.logged, out.labels)
+        return Outcome(not in_pool(view.cluster, destination), out.names, out.logged, out.labels)
     into = acls.judge("to-lport", endpoint_port(destination), packet, destination.host)
     return Outcome(into.allow, into.names, out.logged | into.logged, into.labels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from socketplane.compile import Intent
 from socketplane.model.behind import addresses
@@ -44,7 +44,8 @@ BLOCKS = (
     ("169.254.192.0/20", ("169.254.192.2/32",)),
     ("169.254.192.3/32", ()),
     ("10.192.0.0/16", ("10.192.0.0/22",)),
-    ("2001:db8::/32", ()),
+    ("2001:db8::/32", ("2001:db8::4/126",)),
+    (str(CLUSTER.hosts6), (f"{host(1).gateway6}/128",)),
     ("::/0", (str(network(1, ipv6=True).subnet6),)),
     (str(network(0, ipv6=True).subnet6), (f"{network(0, ipv6=True).subnet6.network_address + 4}/126",)),
     (f"{network(0, ipv6=True).subnet6.network_address + 8}/125", ()),
@@ -115,6 +116,9 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
         destination: Party = draw.choice(near if draw.chance(0.5) else cluster.endpoints)
         if draw.chance(0.2):
             destination = address_of(draw.between(1, 20)) if draw.chance(0.6) else draw.choice(others)
+            if source.address6 and draw.chance(0.4):
+                found.append(Packet(source, draw.outside6(), draw.choice([None, *Protocol]), draw.choice(PORTS), 6))
+                continue
         elif isinstance(destination, Endpoint) and cluster.networks[destination.network].routed and draw.chance(0.3):
             source = address_of(draw.between(1, 20))  # to other networks hosts don't let it: that is not OVN's to say
         elif draw.chance(0.1) and isinstance(destination, Endpoint):
@@ -195,6 +199,13 @@ class Draw:
             return Packet(address_of(self.between(1, 20)), end, protocol, port)
         others = [it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal]
         return Packet(self.choice(others), floating.address, protocol, port)
+
+    def outside6(self) -> IPv6Address:
+        """Return an address that no container has."""
+        world = IPv6Address("2001:db8::") + self.between(1, 20)
+        return self.choice(
+            [world, world, IPv6Address("2606:4700::1111"), CLUSTER.pool6[-9], network(0, ipv6=True).gateway6]
+        )
 
     def networks(self) -> Selector:
         if self.chance(0.3):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,10 +84,10 @@ class Cluster:
         ovn-trace takes every port for resident, and so every host for the container's own; without, each is another.
         """
         group = identity(CLUSTER.id, "Port_Group", names.ROUTED_GROUP)
-        for owner in self.hosts:
-            acl = identity(CLUSTER.id, "ACL", f"own-host/{owner.name}")
-            self.desired.edges.remove(Edge("Port_Group", group, "acls", acl))
-            del self.desired.rows[RowKey("ACL", acl)]
+        for owner, suffix in itertools.product(self.hosts, ("", "/ip6")):
+            acl = identity(CLUSTER.id, "ACL", f"own-host/{owner.name}{suffix}")
+            self.desired.edges.discard(Edge("Port_Group", group, "acls", acl))
+            self.desired.rows.pop(RowKey("ACL", acl), None)
 
     async def see(self, tracer: Tracer, packet: Packet) -> Seen:
         """Ask OVN."""
@@ -117,7 +118,8 @@ class Cluster:
             return f'output to "{names.endpoint_port(target)}"' in answer
         if isinstance(target, Host):
             return f'output to "{names.host_port(target.name)}"' in answer
-        return ('output to "sp0-' in answer or 'output to "sp-ask-' in answer) and "arp.tpa" not in answer
+        here = 'output to "sp0-' in answer or 'output to "sp-ask-' in answer
+        return here and "arp.tpa" not in answer and "nd.target" not in answer
 
     def _origin(self, source: Party, destination: Party, version: int) -> tuple[str, str]:
         """Return the switch that a packet enters and the match for where it comes from."""

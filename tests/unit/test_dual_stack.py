@@ -8,18 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from socketplane.compile import Desired, Features, Intent, compile_all
+from socketplane.compile import Compiler, Desired, Features, Intent, compile_all
 from socketplane.compile.match import BOTH, rule_matches, within
 from socketplane.compile.prefixes import all_but, prefixes
 from socketplane.controller.explain import explain
 from socketplane.controller.intent import Intent as Stored
 from socketplane.controller.rows import ClusterRecord
 from socketplane.errors import AddressInUse, Exhausted, InvalidInput, SubnetOverlap
+from socketplane.model.groups import text_of
 from socketplane.model.ipam import REST_SECONDS, WINDOW6, Allocator
 from socketplane.model.reach import Change, changes, matrix
 from socketplane.model.spec import Direction, Policy, Protocol, Rule
 from socketplane.model.subnets import plan6
-from socketplane.model.types import Cluster, Lease, LeaseKind
+from socketplane.model.types import Cluster, Lease, LeaseKind, mac_of, pool6_around
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, small_cluster, tcp
 from support.policies import audited, block, deny, guard, on
@@ -136,21 +137,51 @@ def test_the_router_has_both_gateways() -> None:
     assert frozenset({"10.192.0.1/22", f"{START + 1}/64"}) in [row["networks"] for row in ports]
 
 
-def test_link_local_addresses_and_the_outside_are_no_way_around() -> None:
+def test_link_local_addresses_are_no_way_around() -> None:
     found = acls(WEB)
     (link_local,) = (match for match in found if match.endswith("(ip6.src == fe80::/10 || ip6.dst == fe80::/10)"))
-    (outside,) = (match for match, row in found.items() if row["action"] == "reject" and "ip6" in match)
     assert (found[link_local]["action"], found[link_local]["direction"]) == ("drop", "from-lport")
     cut_off = acls(WEB, replace(CLIENT, known=False), policy("p", 1, selector(), ingress=()))
     strongest = max(int(str(row["priority"])) for row in cut_off.values() if row["name"] == "unknown.ingress")
-    assert all(int(str(found[match]["priority"])) > strongest for match in (link_local, outside))
+    assert int(str(found[link_local]["priority"])) > strongest
+
+
+def test_hosts_and_the_way_out_have_ipv6_once_a_network_has_it() -> None:
+    compiler = Compiler(CLUSTER, Features())
+    for thing in (H1, FOUR):
+        compiler.put(thing)
+    compiler.flush()
+    before = dict(compiler.desired.rows)
+    assert "fd47" not in str(before)
+    compiler.put(WEB)
+    compiler.flush()
+    desired = compiler.desired
+    assert desired == compile_all(CLUSTER, Features(), [H1, WEB, FOUR])
+    (port,) = (row for row in rows(desired, "Logical_Switch_Port") if row["name"] == "sp0-h1")
+    assert port["addresses"] == frozenset({f"{mac_of(H1.gateway)} {H1.gateway} {H1.gateway6} {H1.address}"})
+    policies = {row["match"]: row["nexthops"] for row in rows(desired, "Logical_Router_Policy")}
+    assert policies[f'ip6.src == {POOL6} && is_chassis_resident("sp0-h1")'] == frozenset({str(H1.gateway6)})
+    routes = {row["ip_prefix"]: row["nexthop"] for row in rows(desired, "Logical_Router_Static_Route")}
+    assert (routes[str(POOL6)], routes["::/0"]) == ("discard", str(CLUSTER.hosts6[-2]))
+    assert f'ip6.src == {H1.gateway6} && is_chassis_resident("sp0-h1")' in acls(H1, WEB)
+    compiler.remove(WEB)
+    compiler.flush()
+    assert desired.rows == before
+
+
+def test_a_hosts_addresses_have_the_same_number() -> None:
+    assert H1.gateway6 == CLUSTER.hosts6[int(H1.gateway) - int(CLUSTER.hosts[0])]
+    assert CLUSTER.hosts6.num_addresses == CLUSTER.hosts.num_addresses
+    assert not CLUSTER.hosts6.overlaps(POOL6)
+    assert pool6_around(subnet(5)) == POOL6
 
 
 def test_a_network_without_ipv6_compiles_as_if_there_were_none() -> None:
     alone = compile_all(CLUSTER, Features(), small_cluster())
     assert "ip6" not in str(rows(alone, "ACL"))
     beside = compile_all(CLUSTER, Features(), [*small_cluster(), network(2, ipv6=True)])
-    assert all(beside.rows[key] == row for key, row in alone.rows.items())
+    changed = [dict(row) for key, row in alone.rows.items() if beside.rows[key] != row]
+    assert {row["name"] for row in changed} == {"rp-hosts", *(f"sp0-h{n}" for n in (1, 2, 3))}  # which get an address
     assert alone.edges < beside.edges
 
 
@@ -190,7 +221,7 @@ def test_audit_without_tiers_keeps_networks_apart() -> None:
     logged = [match for match, row in found.items() if row["log"] and row["action"] == "allow-related"]
     assert [match.partition(" && ")[2] for match in logged] == [
         within(Direction.INGRESS, all_but(CLUSTER.pool.address_exclude(WEB.subnet))),
-        f"ip6.src == {subnet(0)}",
+        within(Direction.INGRESS, all_but(POOL6.address_exclude(subnet(0)), 6)),
     ]
 
 
@@ -211,14 +242,21 @@ def test_free_inside_a_network_and_closed_between() -> None:
 
 def test_who_has_no_ipv6_is_not_reached() -> None:
     assert "has no IPv6 address" in judge(CLIENT, OLD).reason
-    assert "has no IPv6 address" in judge(H1, SERVER).reason
-    assert judge(H1, SERVER, version=4).allow
+    assert "has no IPv6 address" in judge(H1, OLD).reason
+    assert judge(H1, OLD, version=4).allow
 
 
-def test_nothing_leads_out() -> None:
-    everything = policy("out", 1, selector(), egress=(Rule(None),))
-    for target in (IPv6Address("2001:db8::1"), IPv6Address("fe80::1"), START + 999):
-        assert not judge(CLIENT, target, everything).allow
+def test_hosts_and_the_outside() -> None:
+    closed = policy("closed", 1, selector(), ingress=(), egress=(Rule((block("2001:db8::/64"),)),))
+    assert judge(H1, CLIENT, closed).allow  # its own host
+    assert judge(H2, CLIENT).allow
+    assert judge(H2, CLIENT, closed).rule == "d1.ingress"
+    assert judge(CLIENT, H2).allow
+    assert judge(CLIENT, IPv6Address("2001:db8::1"), closed).allow
+    assert judge(CLIENT, IPv6Address("2001:db8:1::1"), closed).rule == "d1.egress"
+    assert judge(CLIENT, IPv6Address("2001:db8:1::1")).allow
+    for target in (IPv6Address("fe80::1"), START + 999):
+        assert not judge(CLIENT, target).allow
     assert judge(CLIENT, START + 1, port=None).allow  # the router answers pings
     assert not judge(CLIENT, START + 1).allow
     assert not judge(IPv6Address("2001:db8::1"), CLIENT).allow
@@ -272,5 +310,5 @@ def test_who_reaches_whom_over_ipv6() -> None:
     view = View(CLUSTER, {net.id: net for net in (WEB, FOUR)}, [], [CLIENT, SERVER, OLD], [H1, H2])
     found = matrix(view, ("app",), version=6)
     assert [group.name for group in found.groups] == ["web/app=client", "web/app=server"]
-    (line,) = found.openings
-    assert [part.name for part in (*line.sources, *line.destinations)] == ["web/*", "web/*"]
+    lines = {(text_of(line.sources), text_of(line.destinations)) for line in found.openings}
+    assert lines == {("web/*, hosts", "web/*"), ("web/*", "hosts, outside")}

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
+from ipaddress import IPv6Network
 
 import structlog
 
+from socketplane import wire
 from socketplane.agent import driver, ipam, mtu, networks, outbox, publisher, reconcile, report, shaping
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.conntrack import Conntrack
@@ -36,6 +37,7 @@ from socketplane.agent.tail import LogTail
 from socketplane.agent.userspace import Userspace
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError
+from socketplane.model.types import Subnet, pool6_around
 
 STATE_FILE = "agent.json"
 """Below Paths.state."""
@@ -67,7 +69,9 @@ class Surroundings:
     client: Client
     docker: Docker
     plumbing: Plumbing
-    confine: Callable[[frozenset[IPv4Network]], Awaitable[None]] | None = None
+    confine: Callable[[frozenset[Subnet]], Awaitable[None]] | None = None
+    ipv6: Callable[[IPv6Network | None], Awaitable[None]] | None = None
+    """Has the host in and out of that pool over IPv6; None: no network has any."""
     admit: Admit | None = None
     """Lets routed networks' subnets in and out."""
     forwarder: publisher.Forwarder | None = None
@@ -97,8 +101,9 @@ class Agent:
     def __init__(self, around: Surroundings, state: State, timing: Timing | None = None) -> None:
         timing = timing or Timing()
         self._around = around
-        self._confined: frozenset[IPv4Network] | None = None
+        self._confined: frozenset[Subnet] | None = None
         self._confining = asyncio.Lock()
+        self._ipv6: IPv6Network | None = None
         self.state = state
         self.link = Link(around.client, around.host, patience=timing.patience, clock=around.clock)
         self.outbox = outbox.Outbox(self.link, clock=around.clock)
@@ -275,17 +280,20 @@ class Agent:
 
     async def _confine_with(self, network: NetworkRecord) -> None:
         """Have the gateway refuse an internal network's egress, among all others, before a container joins it."""
-        await self._confine(self._internal() | {network.subnet})
+        await self._confine(self._internal() | set(_subnets(network)))
 
     async def _keep_confined(self) -> None:
         changed = asyncio.Event()
         self.link.on_change(changed.set)
         while True:
             await self._confine(self._internal())
+            if self._around.ipv6 is not None and (pool := self._pool6()) != self._ipv6:
+                await self._around.ipv6(pool)
+                self._ipv6 = pool
             await changed.wait()
             changed.clear()
 
-    async def _confine(self, subnets: frozenset[IPv4Network]) -> None:
+    async def _confine(self, subnets: frozenset[Subnet]) -> None:
         if self._around.confine is None:
             return
         async with self._confining:
@@ -293,9 +301,20 @@ class Agent:
                 await self._around.confine(subnets)
                 self._confined = subnets
 
-    def _internal(self) -> frozenset[IPv4Network]:
-        cluster = {network.subnet for network in self.link.networks.values() if network.internal}
-        return frozenset(cluster | {record.subnet for record in self.state.networks.values() if record.internal})
+    def _internal(self) -> frozenset[Subnet]:
+        return frozenset(subnet for network in self._networks() if network.internal for subnet in _subnets(network))
+
+    def _pool6(self) -> IPv6Network | None:
+        subnets = (network.subnet6 for network in self._networks() if network.subnet6 and not network.internal)
+        return next(map(pool6_around, subnets), None)
+
+    def _networks(self) -> list[wire.Network | NetworkRecord]:
+        """Return the cluster's networks, as the controller told them and as this host remembers them."""
+        return [*self.link.networks.values(), *self.state.networks.values()]
+
+
+def _subnets(network: wire.Network | NetworkRecord) -> list[Subnet]:
+    return [network.subnet, *([network.subnet6] if network.subnet6 else [])]
 
 
 async def keep(name: str, part: Callable[[], Awaitable[None]]) -> None:

@@ -131,7 +131,7 @@ def set_up(ipr: IPRoute, want: Asking, mtu: int) -> list[str] | None:
     if link is None:
         return None
     done = [key for key, value in _SETTINGS.items() if sysctl.set_ipv4(want.link, key, value)]
-    if sysctl.disable_ipv6(want.link):
+    if sysctl.set_ipv6(want.link, "disable_ipv6", "1"):
         done.append("ipv6 off")
     if link.get("mtu") != mtu or not link["flags"] & _UP:
         ipr.link("set", index=link["index"], mtu=mtu, flags=_UP, change=_UP)

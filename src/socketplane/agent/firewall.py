@@ -15,8 +15,9 @@ from socketplane.errors import Unavailable
 
 _PATIENCE = 15.0
 _LOCK_WAIT = "5"  # seconds that iptables waits for another iptables
-_LEGACY, _VARIANTS = "iptables-legacy", ("iptables-nft", "iptables-legacy")
-_LEGACY_TABLES = Path("/proc/thread-self/net/ip_tables_names")
+_PREFIXES = {4: "ip", 6: "ip6"}
+_NFT, _LEGACY = "tables-nft", "tables-legacy"
+_LEGACY_TABLES = "/proc/thread-self/net/{}_tables_names"
 _PLACES = "/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin"
 _log = structlog.get_logger()
 
@@ -33,8 +34,9 @@ class Firewall:
         """Set up what is not there, or not as it was after we set it up."""
         async with self._lock:
             await self._ensure_table(boundary)
-            for variant in await asyncio.to_thread(_variants):
-                await self._ensure_chains(variant, boundary)
+            for version in (4, 6) if boundary.ipv6 is not None else (4,):
+                for variant in await asyncio.to_thread(_variants, version):
+                    await self._ensure_chains(variant, iptables.rules(boundary, version))
 
     async def remove(self) -> None:
         """Remove what is ours."""
@@ -42,9 +44,10 @@ class Firewall:
             self._table = None
             self._chains.clear()
             await _nft(f"table inet {TABLE}\ndelete table inet {TABLE}\n")
-            for variant in await asyncio.to_thread(_variants):
-                if script := (await _save(variant)).removal():
-                    await _restore(variant, script)
+            for version in _PREFIXES:
+                for variant in await asyncio.to_thread(_variants, version):
+                    if script := (await _save(variant)).removal():
+                        await _restore(variant, script)
 
     async def _ensure_table(self, boundary: Boundary) -> None:
         if self._table == (boundary, await _list_table()):
@@ -54,14 +57,13 @@ class Firewall:
         await _nft(ruleset.nftables(boundary))
         self._table = boundary, await _list_table()
 
-    async def _ensure_chains(self, variant: str, boundary: Boundary) -> None:
+    async def _ensure_chains(self, variant: str, wanted: list[str]) -> None:
         saved = await _save(variant)
         if not saved.closed():
             self._chains.pop(variant, None)
             if script := saved.removal():
                 await _restore(variant, script)
             return
-        wanted = iptables.rules(boundary)
         former, standing = self._chains.get(variant, ([], []))
         if saved.called() and (wanted, saved.ours()) == (former, standing):
             return
@@ -71,17 +73,18 @@ class Firewall:
         self._chains[variant] = wanted, (await _save(variant)).ours()
 
 
-def _variants() -> list[str]:
+def _variants(version: int) -> list[str]:
     """Return the kinds of iptables whose rules may be in force: Debian has two, each blind for the other's."""
-    found = [name for name in _VARIANTS if shutil.which(f"{name}-save", path=_PLACES)] or ["iptables"]
-    if _LEGACY in found and not _legacy_is_used():
-        found.remove(_LEGACY)  # to ask would load its tables
-    return found
+    prefix = _PREFIXES[version]
+    kinds = [kind for kind in (_NFT, _LEGACY) if shutil.which(f"{prefix}{kind}-save", path=_PLACES)] or ["tables"]
+    if _LEGACY in kinds and not _legacy_is_used(prefix):
+        kinds.remove(_LEGACY)  # to ask would load its tables
+    return [f"{prefix}{kind}" for kind in kinds]
 
 
-def _legacy_is_used() -> bool:
+def _legacy_is_used(prefix: str) -> bool:
     try:
-        return "filter" in _LEGACY_TABLES.read_text().split()
+        return "filter" in Path(_LEGACY_TABLES.format(prefix)).read_text().split()
     except OSError:
         return False
 

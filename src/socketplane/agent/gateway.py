@@ -7,29 +7,33 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from socket import AF_INET, AF_INET6
 
 import structlog
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from socketplane.agent import hostport, poolroute
+from socketplane.agent import hostport, poolroute, sysctl
 from socketplane.agent.askport import Asking, AskPorts
 from socketplane.agent.firewall import Firewall
 from socketplane.agent.floating import kernel
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.forwarding import Forwarding
+from socketplane.agent.forwarding6 import Forwarding6
 from socketplane.agent.forwards import forget, forget_floating
 from socketplane.agent.hostport import HostPort
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.rows import SwitchPort
 from socketplane.agent.ruleset import Boundary, Forward
+from socketplane.agent.ruleset6 import Boundary6
 from socketplane.agent.surroundings import find_exits
 from socketplane.agent.switch import Switch
 from socketplane.agent.watch import KernelEvents
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError, Unavailable
 from socketplane.identity import HostIdentity
+from socketplane.model.types import Subnet
 
 _OWNER = "gateway"
 _PERIOD = 10.0
@@ -50,6 +54,7 @@ class Gateway:
         self._asking = AskPorts(switch, netlink, mtu)
         self._firewall = Firewall()
         self._forwarding = Forwarding(paths.state / "forwarding.json")
+        self._forwarding6 = Forwarding6(paths.state / "forwarding6.json")
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway, underlay=identity.address)
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
@@ -68,15 +73,27 @@ class Gateway:
         """Return once packets pass `sp0`. Unavailable after `timeout` seconds, with what is missing."""
         await self._switch.installed(hostport.NAME, timeout)
 
-    async def set_internal(self, subnets: Collection[IPv4Network]) -> None:
+    async def set_internal(self, subnets: Collection[Subnet]) -> None:
         """Say which networks get no egress; it is so when this returns."""
-        self._boundary = replace(self._boundary, internal=frozenset(subnets))
+        self._boundary = replace(
+            self._boundary,
+            internal=frozenset(subnet for subnet in subnets if isinstance(subnet, IPv4Network)),
+            internal6=frozenset(subnet for subnet in subnets if isinstance(subnet, IPv6Network)),
+        )
         await self._apply()
 
     async def set_routed(self, subnets: Collection[IPv4Network], neighbours: Collection[IPv4Address]) -> None:
         """Say which subnets the outside meets as they are, and which hosts never do; it is so when this returns."""
         self._boundary = replace(self._boundary, routed=frozenset(subnets), neighbours=frozenset(neighbours))
         await self._apply()
+
+    async def set_pool6(self, pool: IPv6Network | None) -> None:
+        """Say from what networks have IPv6, or that none has it; it is so when this returns.
+
+        Unavailable: Open vSwitch does not answer. Conflict: somebody else routes it.
+        """
+        self._want = replace(self._want, pool6=pool)
+        await self._follow_links()
 
     async def forward(self, forwards: Collection[Forward]) -> None:
         """Lead what comes to these ports of the host to their containers, and nothing else; it is so when this returns."""
@@ -130,8 +147,7 @@ class Gateway:
             if await self._switch.delete(hostport.NAME, _OWNER):
                 await self._switch.settled()  # the firewall goes last
             await self._netlink.call(kernel.release_all)
-            await self._netlink.call(poolroute.remove)
-            await self._netlink.call(lambda _: self._forwarding.restore())
+            await self._netlink.call(self._restore)
             await self._firewall.remove()
         _log.info("gateway removed", port=hostport.NAME)
 
@@ -144,11 +160,14 @@ class Gateway:
 
     async def _ensure_firewall(self, *, always: bool) -> None:
         exits, guarded = await self._netlink.call(self._look_around)
-        self._boundary = replace(self._boundary, exits=exits, guarded=guarded)
+        six = await self._netlink.call(self._look_around6)
+        self._boundary = replace(self._boundary, exits=exits, guarded=guarded, ipv6=six)
         if always or self._boundary != self._applied:
             await self._apply()
         if changed := await self._netlink.call(lambda _: self._forwarding.ensure(exits)):
             _log.info("forwarding turned on", links=sorted(changed))
+        if six is not None and await self._netlink.call(self._forward6):
+            _log.info("forwarding of IPv6 turned on")
 
     async def _apply(self) -> None:
         async with self._applying:
@@ -160,6 +179,23 @@ class Gateway:
     def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str]]:
         exits = find_exits(ipr, hostport.NAME)
         return exits, self._forwarding.guarded(exits)
+
+    def _look_around6(self, ipr: IPRoute) -> Boundary6 | None:
+        pool = self._want.pool6
+        if pool is None or not sysctl.has_ipv6():
+            self._forwarding6.restore()  # while the guard stands
+            return None
+        exits = find_exits(ipr, hostport.NAME, AF_INET6)
+        return Boundary6.beside(pool, self._want.hosts, self._want.address, exits, guarded=self._forwarding6.guarded())
+
+    def _forward6(self, _: IPRoute) -> bool:
+        return self._forwarding6.ensure()
+
+    def _restore(self, ipr: IPRoute) -> None:
+        for family in (AF_INET, AF_INET6):
+            poolroute.remove(ipr, family)
+        self._forwarding.restore()
+        self._forwarding6.restore()
 
     async def _ensure_port(self) -> None:
         if await self._switch.put(self._port):

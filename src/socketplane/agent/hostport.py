@@ -7,12 +7,12 @@ Functions here block: run them through `Netlink.call`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from socket import AF_INET
 
 from pyroute2 import IPRoute
 
-from socketplane.agent import poolroute, sysctl
+from socketplane.agent import hostport6, poolroute, sysctl
 from socketplane.agent.netlink import Link, find_link
 from socketplane.model.types import mac_of
 
@@ -34,6 +34,8 @@ class HostPort:
     hosts: IPv4Network
     pool: IPv4Network
     mtu: int
+    pool6: IPv6Network | None = None
+    """None: no network has IPv6."""
 
     @property
     def mac(self) -> str:
@@ -55,12 +57,12 @@ def set_up(ipr: IPRoute, want: HostPort) -> list[str] | None:
     if link is None:
         return None
     done = [key for key, value in _SETTINGS.items() if sysctl.set_ipv4(NAME, key, value)]
-    if sysctl.disable_ipv6(NAME):
-        done.append("ipv6 off")
     done += _set_link(ipr, link, want) + _set_address(ipr, link["index"], want)
     if poolroute.ensure(ipr, want.pool, index=link["index"], router=want.router, source=want.address):
         done.append("route")
-    return done
+    if want.pool6 is None:
+        return done + hostport6.turn_off(ipr, NAME)
+    return done + hostport6.set_up(ipr, NAME, link["index"], want.address, want.hosts, want.pool6)
 
 
 def _set_link(ipr: IPRoute, link: Link, want: HostPort) -> list[str]:

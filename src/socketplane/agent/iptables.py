@@ -15,6 +15,7 @@ from ipaddress import collapse_addresses
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.ruleset import GENEVE, Boundary
 from socketplane.config import RESOLVER_PORT
+from socketplane.model.types import Subnet
 
 CHAINS = {"FORWARD": "SOCKETPLANE", "INPUT": "SOCKETPLANE-IN"}
 """iptables' chains, and ours that they call."""
@@ -85,22 +86,29 @@ class Saved:
         return [*calls, *[f"-D {DOCKER_CHAIN} -j {CHAINS['FORWARD']}"] * self._stray()]
 
 
-def rules(boundary: Boundary) -> list[str]:
-    """Return the rules of our chains."""
-    return [*_forwarded(boundary), *_received(boundary)]
+def rules(boundary: Boundary, version: int = 4) -> list[str]:
+    """Return the rules of our chains, of IPv4 or of IPv6."""
+    if boundary.ipv6 is not None and version == 6:
+        answers = f"-A {CHAINS['INPUT']} -i {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+        return [*_forwarded(boundary.ipv6.pool, boundary.ipv6.exits), answers]
+    return [*_forwarded(boundary.pool, boundary.exits), *_routed(boundary), *_received(boundary)]
 
 
-def _forwarded(boundary: Boundary) -> list[str]:
+def _forwarded(pool: Subnet, exits: Collection[str]) -> list[str]:
     """Return what of forwarded packets is accepted.
 
     The way out is accepted by link, never to Docker's own bridges: what is reachable there is Docker's to say.
     """
     start = f"-A {CHAINS['FORWARD']}"
-    ways_out = [f"{start} -s {boundary.pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(boundary.exits)]
-    answers = f"{start} -d {boundary.pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-    published = f"{start} -d {boundary.pool} -o {SP0} -m conntrack --ctstate DNAT -j ACCEPT"  # what isn't ours we drop
-    routed = [f"{start} -d {subnet} -o {SP0} -j ACCEPT" for subnet in collapse_addresses(sorted(boundary.routed))]
-    return [*ways_out, answers, published, *routed]
+    ways_out = [f"{start} -s {pool} -i {SP0} -o {name} -j ACCEPT" for name in sorted(exits)]
+    answers = f"{start} -d {pool} -o {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+    published = f"{start} -d {pool} -o {SP0} -m conntrack --ctstate DNAT -j ACCEPT"  # what isn't ours we drop
+    return [*ways_out, answers, published]
+
+
+def _routed(boundary: Boundary) -> list[str]:
+    start = f"-A {CHAINS['FORWARD']}"
+    return [f"{start} -d {subnet} -o {SP0} -j ACCEPT" for subnet in collapse_addresses(sorted(boundary.routed))]
 
 
 def _received(boundary: Boundary) -> list[str]:

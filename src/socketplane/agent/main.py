@@ -108,6 +108,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             datapath,
             confine=gateway.set_internal,
             admit=gateway.set_routed,
+            ipv6=gateway.set_pool6,
             forwarder=gateway,
             ground=Ground(netlink, gateway.lead_floating),
             lead=gateway.set_resolvers,

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
 
-from socketplane.agent import askport
+from socketplane.agent import askport, ruleset6
 from socketplane.agent.floating import rules as floating
 from socketplane.agent.hostport import NAME as SP0
+from socketplane.agent.ruleset6 import Boundary6
 from socketplane.agent.veth import GROUP
 from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
 from socketplane.model.published import ANY, Published
@@ -56,11 +57,14 @@ class Boundary:
     neighbours: frozenset[IPv4Address] = frozenset()
     """The cluster's hosts on the underlay: they take nothing from outside that claims to be a container."""
     claims: frozenset[floating.Claim] = frozenset()
+    internal6: frozenset[IPv6Network] = frozenset()
+    ipv6: Boundary6 | None = None
+    """None: no network has it."""
 
 
 def nftables(boundary: Boundary) -> str:
     """Return the script that makes our table what it should be, in one atomic step."""
-    pool, hosts = boundary.pool, boundary.hosts
+    pool, hosts, six = boundary.pool, boundary.hosts, boundary.ipv6
     ours = f"{{ {pool}, {hosts} }}"
     guarded, exits = _names(boundary.guarded), _names(boundary.exits)
     asking = askport.rules(_asked(boundary))
@@ -87,7 +91,7 @@ table inet {TABLE} {{
 		type ipv4_addr
 		{_list(map(str, sorted(boundary.neighbours)))}
 	}}
-
+{ruleset6.sets(boundary.internal6)}
 	map published {{
 		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
 		{_list(_at_one(boundary.forwards, local=False))}
@@ -112,7 +116,7 @@ table inet {TABLE} {{
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
-		iifname "{SP0}" meta nfproto != ipv4 drop
+		{ruleset6.from_port(six)}
 		iifname "{SP0}" ip saddr != {ours} drop comment "not a container's address"
 		iifname "{SP0}" ip daddr 127.0.0.0/8 drop
 		iifname {{ "{SP0}", "lo" }} accept
@@ -120,6 +124,7 @@ table inet {TABLE} {{
 		ip saddr {ours} drop comment "claims to be a container or a host's own port"
 		ip daddr @routed accept comment "policy judges, on the container's own host"
 		ip daddr {ours} drop comment "from outside, by a route through this host"
+		{ruleset6.from_elsewhere(six)}
 	}}
 
 {floating.CHAINS}
@@ -142,6 +147,7 @@ table inet {TABLE} {{
 		{floating.INPUT}
 		iifname "{SP0}" ct state invalid drop
 		iifname "{SP0}" ip saddr @internal ct state new drop
+		iifname "{SP0}" ip6 saddr @internal6 ct state new drop
 	}}
 
 	chain forward {{
@@ -152,6 +158,7 @@ table inet {TABLE} {{
 		iifname "{SP0}" ip saddr != @routed ct state invalid drop
 		iifname "{SP0}" ip saddr @internal drop comment "internal networks have no way out"
 		iifname "{SP0}" ip daddr {ours} drop comment "inside is not this way"
+		{ruleset6.forwarded(six)}
 		iifname "{SP0}" accept
 		oifname "{SP0}" ip daddr @internal drop
 		{floating.forward(SP0)}
@@ -161,13 +168,15 @@ table inet {TABLE} {{
 		oifname "{SP0}" ip daddr @routed accept comment "the first packet may have come by another host"
 		oifname "{SP0}" drop comment "nothing else enters"
 		ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
-		{f'iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
+		{ruleset6.elsewhere(six)}
+		{f'meta nfproto ipv4 iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
 	}}
 
 	chain leaving {{
 		type filter hook postrouting priority filter; policy accept;
 		{_lines(asking.leaving)}
 		oifname != "{SP0}" ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
+		{ruleset6.leaving(six)}
 	}}
 
 	chain postrouting {{
@@ -177,6 +186,7 @@ table inet {TABLE} {{
 		{floating.postrouting(SP0)}
 		oifname != "{SP0}" ip saddr @routed ip daddr != @neighbours snat ip to ip saddr comment "as it is"
 		oifname != "{SP0}" ip saddr {pool} masquerade
+		{ruleset6.sources(six)}
 	}}
 }}
 """

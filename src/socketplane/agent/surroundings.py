@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import errno
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
 
 from socketplane.agent.netlink import find_link, ignoring, kind_of
 
-_FAR_AWAY = "203.0.113.1"  # TEST-NET-3: asked the routing table for, never sent to
+_FAR_AWAY: dict[int, str] = {
+    AF_INET: "203.0.113.1",
+    AF_INET6: "2001:db8::1",
+}  # for documents: asked for a route to, never sent to
 _LOOPBACK = 1
+_EVERYWHERE = 0  # scope of addresses that aren't a link's or host's own affair
 
 
-def find_exits(ipr: IPRoute, host_port: str) -> frozenset[str]:
-    """Return the names of the links by which containers' packets may leave this host.
+def find_exits(ipr: IPRoute, host_port: str, family: int = AF_INET) -> frozenset[str]:
+    """Return the names of the links by which containers' packets of a version of IP may leave this host.
 
-    These are the links with an IPv4 address, but neither our own port nor bridges that lead nowhere (docker0 and its
+    These are the links with an address, but neither our own port nor bridges that lead nowhere (docker0 and its
     like: who may reach what is behind them is Docker's to say).
     """
-    uplink = _index_towards(ipr, _FAR_AWAY)
+    uplink = _index_towards(ipr, _FAR_AWAY[family])
     # Only links with an address are looked at: a dump of all would bring every container's veth.
-    addressed = {message["index"] for message in ipr.get_addr(family=AF_INET)} - {_LOOPBACK}
-    links = [link for index in sorted(addressed) if (link := find_link(ipr, index=index)) is not None]
+    held = (message for message in ipr.get_addr(family=family) if family == AF_INET or message["scope"] == _EVERYWHERE)
+    addressed = {message["index"] for message in held} | ({uplink} if uplink else set())
+    links = [link for index in sorted(addressed - {_LOOPBACK}) if (link := find_link(ipr, index=index)) is not None]
     names = {link.get("ifname") for link in links if link["index"] == uplink or kind_of(link) != "bridge"}
     return frozenset(names - {host_port})
 

@@ -23,9 +23,26 @@ def set_ipv4(link: str, key: str, value: str) -> bool:
     return _set(_NET / "ipv4/conf" / link / key, value)
 
 
-def disable_ipv6(link: str) -> bool:
-    """Give a link no IPv6 at all; return whether it had some."""
-    return _set(_NET / "ipv6/conf" / link / "disable_ipv6", "1")
+def has_ipv6() -> bool:
+    """Return whether the kernel has IPv6 at all."""
+    return (_NET / "ipv6/conf").exists()
+
+
+def links_ipv6() -> list[str]:
+    """Return the links that have settings of IPv6; `all` and `default` are among them."""
+    with suppress(FileNotFoundError):
+        return sorted(entry.name for entry in (_NET / "ipv6/conf").iterdir())
+    return []
+
+
+def get_ipv6(link: str, key: str) -> str | None:
+    """Return a link's setting; None when there is no such link."""
+    return _read(_NET / "ipv6/conf" / link / key)
+
+
+def set_ipv6(link: str, key: str, value: str) -> bool:
+    """Set a link's setting; return whether it was another. A link that is gone is passed over."""
+    return _set(_NET / "ipv6/conf" / link / key, value)
 
 
 def _read(path: Path) -> str | None:

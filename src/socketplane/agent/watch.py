@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 _NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
-_ROUTE_GROUPS = (1, 5, 7, 8, 24)  # RTNLGRP_LINK, _IPV4_IFADDR, _IPV4_ROUTE, _IPV4_RULE, _IPV4_NETCONF
+# RTNLGRP_LINK, and of IPv4 and IPv6 each _IFADDR, _ROUTE, _RULE, _NETCONF
+_ROUTE_GROUPS = (1, 5, 7, 8, 24, 9, 11, 19, 25)
 _NFTABLES = 7  # NFNLGRP_NFTABLES
 
 

@@ -22,7 +22,6 @@ class Band(NamedTuple):
 
 
 # From the strongest: see docs/northbound.md. Gaps are for what comes.
-OUTSIDE6_REJECT = Band(0, 31000)
 LINK_LOCAL_DROP = Band(0, 31000)
 UNKNOWN_DROP = Band(0, 30000)
 ASKING_ALLOW = Band(0, 31000)

@@ -23,7 +23,7 @@ def compile_asking(output: Output) -> None:
     name = names.INTERNAL_GROUP
     group = output.row("Port_Group", name, {"name": name})
     # At once: who tries must not wait for nothing. What is sent to all of the network comes here too; hosts ignore it.
-    match = f"{subject(Direction.INGRESS, name)} && ip4 && !eth.mcast"
+    match = f"{subject(Direction.INGRESS, name)} && ip && !eth.mcast"
     acl.add(output, group, "asking/else", acl.reject(Direction.INGRESS, acl.ASKING_DROP, match, name=ISOLATION))
     match = f"{subject(Direction.EGRESS, name)} && ip"
     out = acl.drop(Direction.EGRESS, acl.ASKING_DROP, match, name=ISOLATION, meter=names.ISOLATION_METER)

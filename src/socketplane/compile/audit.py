@@ -42,11 +42,11 @@ class Audit:
             target, key = subject(direction, segment.name), f"{segment.group}/{direction}"
             everything = direction is Direction.EGRESS or self.baseline
             # What the defaults allow, where nothing else can: what is denied anyway is no news. From outside nothing comes
-            # here but to published ports, which are open; over IPv6 nothing comes.
+            # here but to published ports, which are open.
             others: dict[str, list[Subnet]] = {"": list(cluster.pool.address_exclude(network.subnet))}
-            inside = {"": all_but(others[""])}
             if network.subnet6 is not None:
-                others["/ip6"], inside["/ip6"] = all_but([network.subnet6], 6), [network.subnet6]
+                others["/ip6"] = list(cluster.pool6.address_exclude(network.subnet6))
+            inside = {part: all_but(there, there[0].version) for part, there in others.items()}
             denied = {"": "ip"} if everything else {part: within(direction, there) for part, there in inside.items()}
             for part, match in denied.items():
                 name = audit_id(min(policies.values()), direction)

@@ -175,6 +175,7 @@ class Compiler:
         self._put_network(key, old, network)
         if had_ipv6 != self.index.ipv6:
             self._mark("cluster", [""])
+            self._mark("host", self.index.hosts)
             self._mark("policy", [policy for policy in self.index.policies if not policy[0]])
 
     def _put_network(self, key: UUID, old: Network | None, network: Network | None) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane.model.spec import Selector
-from socketplane.model.types import Cluster, Endpoint
+from socketplane.model.types import Address, Cluster, Endpoint
 
 ROUTER = "sp-router"
 HOSTS_SWITCH = "sp-hosts"
@@ -112,16 +111,11 @@ def _digest(parts: list[object]) -> str:
     return sha256(json.dumps(parts).encode()).hexdigest()[:20]
 
 
-def router_address(cluster: Cluster) -> IPv4Address:
+def router_address(cluster: Cluster, version: int = 4) -> Address:
     """Address of the router on the switch of hosts: the first."""
-    return cluster.hosts.network_address + 1
+    return cluster.hosts_of(version)[1]
 
 
-def nobody(cluster: Cluster) -> IPv4Address:
+def nobody(cluster: Cluster, version: int = 4) -> Address:
     """Return an address of the switch of hosts that no host ever has, the last usable one: for what leads to nobody."""
-    return cluster.hosts.broadcast_address - 1
-
-
-def nobody6(cluster: Cluster) -> IPv6Address:
-    """Return an address of IPv6's pool that nobody ever has, its last: as a source, as `nobody`."""
-    return cluster.pool6.broadcast_address
+    return cluster.hosts_of(version)[-2]

@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv6Network
 from uuid import UUID
 
 from socketplane.compile import acl, names
 from socketplane.compile.asking import compile_asking
-from socketplane.compile.match import within
-from socketplane.compile.prefixes import all_but
+from socketplane.compile.match import BOTH, IPV4
 from socketplane.compile.published import compile_published
 from socketplane.compile.rows import Output, identity
 from socketplane.compile.service import compile_balancers, serve_on
-from socketplane.model.rules import ISOLATION
+from socketplane.model.prefixes import EVERYWHERE
 from socketplane.model.spec import Direction
-from socketplane.model.types import LINK_LOCAL6, Cluster, mac_of
+from socketplane.model.types import Cluster, mac_of
 
-MULTICAST6 = IPv6Network("ff00::/8")
 INSIDE_PRIORITY = 2000
 REROUTE_PRIORITY = 1000
 
 
 def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
     """Add what exists once per cluster; `ipv6`: some network has IPv6."""
-    _router(output, cluster)
-    _hosts_switch(output, cluster)
-    _routed(output, cluster, ipv6=ipv6)
+    versions = BOTH if ipv6 else IPV4
+    _router(output)
+    for version in versions:
+        _ways(output, cluster, version)
+    _hosts_switch(output, cluster, versions)
+    _routed(output, cluster, versions)
     compile_published(output, cluster)
     compile_asking(output)
     compile_balancers(output)
     _meters(output)
 
 
-def _router(output: Output, cluster: Cluster) -> None:
+def _router(output: Output) -> None:
     # Addresses of endpoints and hosts are known from their ports: learning them from ARP would only fill the southbound.
     options = {"always_learn_from_arp_request": "false", "dynamic_neigh_routers": "true"}
-    router = output.row("Logical_Router", names.ROUTER, {"name": names.ROUTER, "options": options})
+    output.row("Logical_Router", names.ROUTER, {"name": names.ROUTER, "options": options})
+
+
+def _ways(output: Output, cluster: Cluster, version: int) -> None:
+    """Add the ways between networks, and how what leads elsewhere ends where no host takes it."""
+    router = identity(output.cluster, "Logical_Router", names.ROUTER)
+    pool = cluster.pool_of(version)
     inside = output.row(
         "Logical_Router_Policy",
-        "inside",
+        "inside" if version == 4 else "inside6",
         {
             "priority": INSIDE_PRIORITY,
-            "match": f"ip4.dst == {{{cluster.pool}, {cluster.hosts}}}",
+            "match": f"ip{version}.dst == {{{pool}, {cluster.hosts_of(version)}}}",
             "action": "allow",
             "nexthops": frozenset(),
         },
@@ -51,45 +57,40 @@ def _router(output: Output, cluster: Cluster) -> None:
     # Policies run only for packets that a route matched. The default route leads to nobody, so that a host without its
     # policy loses packets and does not send them through another host. Parts of the pool without a network end at once:
     # otherwise every packet there would become an ARP request to all hosts.
-    nexthops = {"0.0.0.0/0": str(names.nobody(cluster)), str(cluster.pool): "discard"}
+    nexthops = {str(EVERYWHERE[version]): str(names.nobody(cluster, version)), str(pool): "discard"}
     for prefix, nexthop in nexthops.items():
         route = output.row("Logical_Router_Static_Route", prefix, {"ip_prefix": prefix, "nexthop": nexthop})
         output.edge("Logical_Router", router, "static_routes", route)
 
 
-def _hosts_switch(output: Output, cluster: Cluster) -> None:
+def _hosts_switch(output: Output, cluster: Cluster, versions: Iterable[int]) -> None:
     switch = output.row("Logical_Switch", names.HOSTS_SWITCH, {"name": names.HOSTS_SWITCH})
-    address = names.router_address(cluster)
     join(
         output,
         switch=switch,
         ports=(names.HOSTS_ROUTER_PORT, names.HOSTS_SWITCH_PORT),
-        mac=mac_of(address),
-        addresses=[f"{address}/{cluster.hosts.prefixlen}"],
+        mac=mac_of(cluster.hosts[1]),
+        addresses=[f"{names.router_address(cluster, it)}/{cluster.hosts_of(it).prefixlen}" for it in versions],
     )
     serve_on(output, switch)
 
 
-def _routed(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
+def _routed(output: Output, cluster: Cluster, versions: Iterable[int]) -> None:
     """Add the group by which ACLs reach all routed networks, and let hosts in where no policy says otherwise.
 
     A group of all endpoints would do the same, and make the database copy all its members for every new one: with
     10,000 endpoints that more than doubled the time of a transaction.
     """
     group = output.row("Port_Group", names.ROUTED_GROUP, {"name": names.ROUTED_GROUP})
-    columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, f"ip4.src == {cluster.hosts}", name="base")
-    acl.add(output, group, "base/hosts", columns)
-    # A container that a load balancer leads to itself has an address meanwhile that nobody has, so that nobody else can
-    # come from there: answers to it are taken for its own.
-    itself = f"ip4.src == {names.nobody(cluster)}"
-    acl.add(output, group, "itself", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
-    if ipv6:
-        itself = f"ip6.src == {names.nobody6(cluster)}"
-        acl.add(output, group, "itself6", acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself"))
-        # No route leads out over IPv6, and the router drops without a word: who tries must not wait for nothing.
-        outside = within(Direction.EGRESS, all_but([cluster.pool6, LINK_LOCAL6, MULTICAST6], 6))
-        columns = acl.reject(Direction.EGRESS, acl.OUTSIDE6_REJECT, outside, name=ISOLATION)
-        acl.add(output, group, "base/outside6", columns)
+    for version in versions:
+        match = f"ip{version}.src == {cluster.hosts_of(version)}"
+        columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, match, name="base")
+        acl.add(output, group, "base/hosts" if version == 4 else "base/hosts6", columns)
+        # A container that a load balancer leads to itself has an address meanwhile that nobody has, so that nobody else can
+        # come from there: answers to it are taken for its own.
+        itself = f"ip{version}.src == {names.nobody(cluster, version)}"
+        columns = acl.allow(Direction.INGRESS, acl.OWN_HOST_ALLOW, itself, name="itself")
+        acl.add(output, group, "itself" if version == 4 else "itself6", columns)
 
 
 def _meters(output: Output) -> None:

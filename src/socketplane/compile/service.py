@@ -77,7 +77,7 @@ def compile_service(
     balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)
     options = {
         "reject": "true",  # without a backend a client is told at once
-        "hairpin_snat_ip": f"{names.nobody(cluster)} {names.nobody6(cluster)}",
+        "hairpin_snat_ip": f"{names.nobody(cluster)} {names.nobody(cluster, 6)}",
     }
     if service.spec.affinity is not None:
         options["affinity_timeout"] = str(service.spec.affinity)

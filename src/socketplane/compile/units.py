@@ -62,7 +62,7 @@ def compile_unit(context: Context, unit: Unit) -> Output:
         compile_network(output, context.cluster, network, unknown_cut_off=cut_off)
     elif kind == "host" and key in index.hosts:
         host = index.hosts[key]
-        compile_host(output, context.cluster, host, context.nodes.of(host))
+        compile_host(output, context.cluster, host, context.nodes.of(host), ipv6=index.ipv6)
     elif kind == "nodes" and key in context.nodes:
         compile_group(output, key)
     elif kind == "policy" and key in index.policies:

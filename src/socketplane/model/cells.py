@@ -77,7 +77,7 @@ class Vocabulary:
 class Cells:
     """The cells of a view's endpoints and hosts, for these policies, and the masks of what policies mean.
 
-    Of a version of IP: who has no address of it is left out, and what is outside is not reached with IPv6.
+    Of a version of IP: who has no address of it is left out.
     """
 
     def __init__(self, view: View, policies: Collection[Policy], name: Naming, version: int = 4) -> None:
@@ -136,7 +136,7 @@ class Cells:
         self._of_prefix: defaultdict[Subnet, Mask] = defaultdict(int)
         self._of_key: defaultdict[str, Mask] = defaultdict(int)
         self._of_label: defaultdict[tuple[str, str], Mask] = defaultdict(int)
-        outside = set(self._prefixes.outside()) if self.version == 4 else set()
+        outside = set(self._prefixes.outside())
         for index, cell in enumerate(self.cells):
             bit = 1 << index
             if cell.prefix is not None:

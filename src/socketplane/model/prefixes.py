@@ -17,7 +17,7 @@ class Prefixes:
     def __init__(self, cluster: Cluster, blocks: Iterable[Block], version: int = 4) -> None:
         self._pool = cluster.pool_of(version)
         self._bits = self._pool.max_prefixlen
-        reserved: set[Subnet] = {self._pool, cluster.hosts} if version == 4 else {self._pool, LINK_LOCAL6}
+        reserved: set[Subnet] = {self._pool, cluster.hosts_of(version), *([LINK_LOCAL6] if version == 6 else [])}
         known = {EVERYWHERE[version], *reserved}
         for block in blocks:
             known |= set(self._telling(block))

@@ -18,7 +18,7 @@ from socketplane.model.portset import EVERYTHING, NOTHING, PING_ONLY, PortSet
 from socketplane.model.selection import Party, View, address_of, cuts_off
 from socketplane.model.sides import Partition, Side, product
 from socketplane.model.spec import Direction, Policy
-from socketplane.model.types import Address, Endpoint, Host
+from socketplane.model.types import LINK_LOCAL6, Address, Endpoint, Host
 
 
 class Reach:
@@ -124,7 +124,8 @@ class Reach:
         """Return what an address that is no container's may answer at all."""
         if any(address in network.gateways for network in self._view.networks.values() if not network.internal):
             return PING_ONLY
-        return NOTHING if address.version == 6 or address in self._view.cluster.pool else EVERYTHING
+        unheard = address in LINK_LOCAL6 or address in self._view.cluster.pool_of(address.version)
+        return NOTHING if unheard else EVERYTHING
 
 
 def _free_in(cells: Cells, index: int) -> Mask:
@@ -210,10 +211,10 @@ def _of_version(before: View, after: View, by: Sequence[str], version: int) -> C
 
 
 def _differs(before: View, after: View) -> bool:
-    """Return whether IPv6 may be judged otherwise than IPv4: between containers only where a block may mean them."""
+    """Return whether IPv6 may be judged otherwise than IPv4: only where a block means addresses."""
     policies = (*before.policies, *after.policies)
     return any(network.subnet6 for network in after.networks.values()) and any(
-        block.pool for policy in policies for block in blocks_in(policy)
+        True for policy in policies for _ in blocks_in(policy)
     )
 
 

@@ -60,8 +60,9 @@ def address_of(party: Party, version: int = 4) -> Address | None:
     """Return the address that a packet of this end carries; None where it has none of that version."""
     if isinstance(party, Endpoint):
         return party.address if version == 4 else party.address6
-    own = party.gateway if isinstance(party, Host) else party
-    return own if own.version == version else None
+    if isinstance(party, Host):
+        return party.gateway if version == 4 else party.gateway6
+    return party if party.version == version else None
 
 
 def labels_of(view: View, endpoint: Endpoint) -> Labels:
@@ -93,7 +94,8 @@ def in_block(cluster: Cluster, block: Block, address: Address) -> bool:
 def is_host(view: View, peer: Hosts, party: Party) -> bool:
     """Return whether an end is one of the hosts that are meant, or one of their addresses."""
     return any(
-        (party in (host, host.gateway) or str(party) == host.address) and peer.selector.matches(host_labels(host))
+        (party in (host, host.gateway, host.gateway6) or str(party) == host.address)
+        and peer.selector.matches(host_labels(host))
         for host in view.hosts
     )
 

@@ -27,6 +27,10 @@ def is_inside(inner: Subnet, outer: Subnet) -> bool:
 LINK_LOCAL6 = IPv6Network("fe80::/10")
 """Addresses that containers give themselves. No policy knows them, so nothing but neighbour discovery may use them."""
 
+HOSTS6 = IPv6Network("fd47:14ad:c79c::/96")
+"""Where hosts' own ports have their IPv6 addresses: the last four bytes are the IPv4 one. Nobody else sees them."""
+POOL6_PREFIX = 48
+
 LABEL_CONTAINER = "socketplane.io/container"
 LABEL_NETWORK = "socketplane.io/network"
 LABEL_HOST = "socketplane.io/host"
@@ -55,15 +59,39 @@ class Cluster:
         """What networks' IPv6 subnets are cut from: the /48 of unique local addresses that the id gives."""
         return _pool6(self.id)
 
+    @property
+    def hosts6(self) -> IPv6Network:
+        """What the hosts' own ports have over IPv6: the same numbers as in `hosts`."""
+        return hosts6(self.hosts)
+
     def pool_of(self, version: int) -> Subnet:
         """Return the pool of IPv4 or IPv6."""
         return self.pool if version == 4 else self.pool6
+
+    def hosts_of(self, version: int) -> Subnet:
+        """Return the range of the hosts' own ports, of IPv4 or IPv6."""
+        return self.hosts if version == 4 else self.hosts6
 
 
 @lru_cache(maxsize=16)
 def _pool6(cluster: UUID) -> IPv6Network:
     digest = sha256(b"socketplane pool6 " + cluster.bytes).digest()
-    return IPv6Network((b"\xfd" + digest[:5] + bytes(10), 48))
+    return IPv6Network((b"\xfd" + digest[:5] + bytes(10), POOL6_PREFIX))
+
+
+def pool6_around(subnet: IPv6Network) -> IPv6Network:
+    """Return the pool that a network's subnet was cut from."""
+    return subnet.supernet(new_prefix=POOL6_PREFIX)
+
+
+def hosts6(hosts: IPv4Network) -> IPv6Network:
+    """Return the range of IPv6 that belongs to hosts' own ports."""
+    return IPv6Network((int(host6(hosts.network_address)), HOSTS6.prefixlen + hosts.prefixlen))
+
+
+def host6(address: IPv4Address) -> IPv6Address:
+    """Return the IPv6 address beside an IPv4 one on the switch of hosts."""
+    return HOSTS6[int(address)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +112,11 @@ class Host:
     """MTU of the link that carries its tunnels; 0 while it has not told."""
     lost: bool = False
     """Whether its agent was not heard for so long that nobody knows how its containers are."""
+
+    @property
+    def gateway6(self) -> IPv6Address:
+        """IPv6 address of `sp0`; the port has it while any network has IPv6."""
+        return host6(self.gateway)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def verdict(
 
 
 def _addresses(packet: Packet) -> Verdict | None:
-    """Deny what can't be sent at all: IPv6 where an end has none or is outside, and link-local addresses."""
+    """Deny what can't be sent at all: IPv6 where an end has none, and link-local addresses."""
     for end in (packet.source, packet.destination):
         address = address_of(end, packet.version)
         if address is None:
@@ -69,10 +69,6 @@ def _addresses(packet: Packet) -> Verdict | None:
         if address in LINK_LOCAL6:
             reason = "link-local addresses carry nothing but neighbour discovery"
             return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
-    target = packet.destination
-    if isinstance(target, IPv6Address) and target not in packet.view.cluster.pool6:
-        reason = "IPv6 leads to the cluster's own networks only"
-        return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     return None
 
 
