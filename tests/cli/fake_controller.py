@@ -32,6 +32,7 @@ class Request:
 @dataclass
 class Controller:
     hosts: list[wire.Host] = field(default_factory=list)
+    published: int = 0
     networks: list[wire.Network] = field(default_factory=list)
     endpoints: list[wire.Endpoint] = field(default_factory=list)
     policies: list[wire.Policy] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Controller:
                     policies=len(self.policies),
                     mtu=1442,
                     warnings=self.warnings,
+                    published=self.published,
                     alarms=self.alarms,
                 )
             case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens" | "pools" | "floating") as kind]:

@@ -266,6 +266,22 @@ def test_status_shows_hosts_counts_and_alarms(cli: Cli, cluster: Controller) -> 
     assert wire.Status.model_validate(cli.json("status", "-o", "json")).networks == 2
 
 
+def test_status_lists_published_ports_while_they_are_few(cli: Cli, cluster: Controller) -> None:
+    port = wire.PublishedPort(protocol="tcp", address="0.0.0.0", host_port=8080, port=80)
+    cluster.endpoints[0] = cluster.endpoints[0].model_copy(update={"published": [port]})
+    cluster.endpoints = cluster.endpoints[:1]
+    cluster.published = 1
+    text = cli("status").stdout
+    assert "1 published port;" in text
+    first = cluster.endpoints[0]
+    assert f"{first.host} publishes {first.network_name}/{first.name}: 0.0.0.0:8080->80/tcp" in text
+    assert cluster.requests[-1].query == {"published": ["true"]}
+    cluster.published = 100
+    assert "publishes" not in cli("status").stdout
+    cli("endpoint", "ls", "--published")
+    assert cluster.requests[-1].query == {"published": ["true"]}
+
+
 def test_errors_of_the_controller(cli: Cli, controller: Controller) -> None:
     controller.refusal = NameInUse("a network 'web' exists", field="name", remedy="take another name")
     result = cli("network", "create", "web", code=1)

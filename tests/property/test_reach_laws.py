@@ -14,7 +14,7 @@ from socketplane.model.groups import Line
 from socketplane.model.reach import Reach, changes, difference, matrix
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Protocol
-from socketplane.model.types import Endpoint
+from socketplane.model.types import Endpoint, Host
 from socketplane.model.verdict import verdict
 from support.intent import CLUSTER, address_of, host
 from support.policies import views
@@ -38,7 +38,7 @@ INSIDE = [CLUSTER.pool.network_address + 1, CLUSTER.pool.network_address + 1025,
 def pairs(endpoints: list[Endpoint]) -> list[tuple[Party, Party]]:
     others: list[Party] = [*HOSTS, *ADDRESSES, *INSIDE]
     found: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, *others]]
-    return found + [(a, b) for a in [*HOSTS, ADDRESSES[0]] for b in endpoints]
+    return found + [(a, b) for a in [*HOSTS, *ADDRESSES, *INSIDE] for b in endpoints]
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -63,10 +63,15 @@ def includes(cells: Cells, found: list[Line], source: Party, destination: Party,
 
 def shown(view: View) -> list[tuple[Party, Party]]:
     """Return the pairs that lines are about."""
-    sources: list[Party] = [*view.endpoints, *view.hosts]
-    found = [(a, b) for a in sources for b in [*view.endpoints, *view.hosts] if a != b]
-    found += [(a, address) for a in view.endpoints for address in ADDRESSES if address not in CLUSTER.hosts]
-    return [(a, b) for a, b in found if isinstance(a, Endpoint) or (isinstance(b, Endpoint) and b.host != a.name)]
+    ends: list[Endpoint | Host] = [*view.endpoints, *view.hosts]
+    found: list[tuple[Party, Party]] = [
+        (a, b)
+        for a in ends
+        for b in ends
+        if a != b and (isinstance(a, Endpoint) or (isinstance(b, Endpoint) and b.host != a.name))
+    ]
+    outside = [address for address in ADDRESSES if address not in CLUSTER.hosts]
+    return found + [pair for a in view.endpoints for address in outside for pair in ((a, address), (address, a))]
 
 
 @given(views(), views())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 from hypothesis import strategies as st
 
+from socketplane.model.published import ANY, Published
 from socketplane.model.selection import View
 from socketplane.model.spec import (
     Action,
@@ -167,6 +168,21 @@ def policies(draw: st.DrawFn) -> list[Policy]:
 _networks = st.fixed_dictionaries({}, optional={"zone": _values})
 
 
+_publishing = st.sampled_from(
+    [
+        (),
+        (),
+        (Published(Protocol.TCP, ANY, 20_080, 80), Published(Protocol.UDP, ANY, 20_053, 53)),
+        (Published(Protocol.TCP, IPv4Address("127.0.0.1"), 20_080, 81), Published(Protocol.SCTP, ANY, 20_443, 443)),
+    ]
+)
+
+
+def _published(number: int, ports: tuple[Published, ...]) -> tuple[Published, ...]:
+    """Return them so that no two endpoints have the same port of a host."""
+    return tuple(replace(each, host_port=each.host_port + number * 1000) for each in ports)
+
+
 @st.composite
 def views(draw: st.DrawFn) -> tuple[View, list[Endpoint]]:
     """Return a cluster of three networks, one of them internal at times, with policies, and its endpoints."""
@@ -174,6 +190,7 @@ def views(draw: st.DrawFn) -> tuple[View, list[Endpoint]]:
         replace(
             network(index, internal=index == 2 and draw(st.booleans()), ipv6=draw(st.sampled_from([True, True, False]))),
             labels=draw(_networks),
+            routed=index == 1 and draw(st.booleans()),
         )
         for index in range(3)
     ]
@@ -181,5 +198,6 @@ def views(draw: st.DrawFn) -> tuple[View, list[Endpoint]]:
     for number in range(1, draw(st.integers(2, 6)) + 1):
         known = draw(st.sampled_from([True, True, True, True, False]))
         where, host = draw(st.sampled_from(nets)), draw(st.sampled_from(["h1", "h2"]))
-        found.append(endpoint(number, where, host, draw(labels) if known else {}, known=known))
+        made = endpoint(number, where, host, draw(labels) if known else {}, known=known)
+        found.append(replace(made, published=_published(number, draw(_publishing))))
     return View(CLUSTER, {net.id: net for net in nets}, draw(policies())), found

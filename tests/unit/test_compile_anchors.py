@@ -28,7 +28,7 @@ def anchored(compiler: Compiler, of: Network) -> set[str]:
 def test_an_anchor_is_in_all_groups_of_its_network_and_of_no_other() -> None:
     compiler = Compiler(CLUSTER, ABLE)
     change(compiler, host(1), WEB, DATA)
-    own = {names.network_group(WEB.id), names.unknown_group(WEB.id)}
+    own = {names.network_group(WEB.id), names.unknown_group(WEB.id), names.PUBLISHED_GROUP}
     assert anchored(compiler, WEB) == own
     local = policy("p", 1, selector(app="x"), ingress=())
     change(compiler, local, guard("g", 2, on(selector(zone="a")), ingress=(deny(on()),)))

@@ -11,7 +11,10 @@ import pytest
 from socketplane.agent.portmap import Wish, wishes
 from socketplane.compile import names
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
+from socketplane.model.floating import Floating
+from socketplane.model.groups import text_of
 from socketplane.model.published import ANY, Published
+from socketplane.model.reach import changes, matrix
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.verdict import Verdict, verdict
@@ -155,6 +158,30 @@ def test_plans_warn_of_published_ports_that_nobody_reaches() -> None:
     lan = guard("lan", 3, on(), ingress=(accept(block("10.0.0.0/8")), deny(block("0.0.0.0/0"))))
     assert said(lan) == []
     assert said(guard("all", 3, on(), ingress=(deny(block("0.0.0.0/0")),))) == [message]
+
+
+def test_reach_and_plans_tell_what_the_outside_gains_and_loses() -> None:
+    def lines(*policies: Policy) -> set[tuple[str, str, str]]:
+        found = matrix(view(*policies)).openings
+        return {(text_of(each.sources), text_of(each.destinations), str(each.ports)) for each in found}
+
+    office = policy("office", 2, selector(app="shop"), ingress=(replace(allow(), peers=(block("198.51.100.0/24"),)),))
+    assert ("outside", "web/app=shop", "tcp/80, udp/5353") in lines()
+    assert not [line for line in lines(policy("closed", 1, selector(app="shop"), ingress=())) if line[0] == "outside"]
+    assert ("198.51.100.0/24", "web/app=shop", "tcp/80, udp/5353") in lines(office)
+    plan = changes(view(), view(office))
+    assert ("0.0.0.0/0", "web/app=shop", "tcp/80, udp/5353") in {
+        (it.source, it.destination, it.ports) for it in plan.denied
+    }
+    assert plan.allowed == []
+    assert [it.source for it in changes(view(office), view()).allowed if it.destination == "web/app=shop"].count(
+        "0.0.0.0/0"
+    ) == 1
+    floating = replace(view(), floating=[Floating(IPv4Address("203.0.113.77"), "web", {}, NEAR.id)])
+    near = [each for each in matrix(floating).openings if text_of(each.destinations) == "web/app=near"]
+    assert [str(each.ports) for each in near if "outside" in text_of(each.sources)] == ["any"]
+    six = replace(view(), networks={net.id: net for net in (network(0, ipv6=True), network(1, ipv6=True))})
+    assert not [each for each in matrix(six, version=6).openings if text_of(each.sources) == "outside"]
 
 
 BINDING = {"Proto": 6, "IP": "", "Port": 80, "HostIP": "", "HostPort": 8080, "HostPortEnd": 8080}

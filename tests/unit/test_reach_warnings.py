@@ -82,8 +82,8 @@ def test_a_selector_that_matches_nothing(found: Policy, message: str) -> None:
         ),
         (
             policy("p", 1, selector(), ingress=(Rule((block("192.0.2.0/24"),)),)),
-            "web/p: ingress[0]: from[0] means nobody: from outside nothing comes in, and 192.0.2.0/24 has no hosts; "
-            "they are in 169.254.192.0/20",
+            "web/p: ingress[0]: from[0] means nobody now: 192.0.2.0/24 has no hosts, and from outside nobody comes in to "
+            "what publishes no port; hosts are in 169.254.192.0/20; docker run -p publishes ports",
         ),
     ],
 )

@@ -70,7 +70,11 @@ def find(session: connect.Session, reference: str) -> list[Mapping[str, Any]]:
 
 @app.command(
     "ls",
-    epilog=examples("socketplane endpoint ls", "socketplane endpoint ls --network web --host h1 -l app=shop -l tier=front"),
+    epilog=examples(
+        "socketplane endpoint ls",
+        "socketplane endpoint ls --network web --host h1 -l app=shop -l tier=front",
+        "socketplane endpoint ls --published",
+    ),
 )
 def ls(
     ctx: typer.Context,
@@ -82,12 +86,14 @@ def ls(
             "--label", "-l", metavar="KEY=VALUE", help="Only with this label, as policies see it; repeatable, all must fit."
         ),
     ] = [],  # noqa: B006
+    published: Annotated[bool, typer.Option("--published", help="Only with published ports.")] = False,
     output: OutputOption = Output.TABLE,
     quiet: QuietOption = False,
     no_trunc: Annotated[bool, typer.Option("--no-trunc", help="Show whole ids.")] = False,
 ) -> None:
     """List endpoints."""
     filters = {"network": network, "host": host, "label": parse.label_filters(label) or None}
+    filters |= {"published": "true"} if published else {}
     with connect.session(connect.of(ctx)) as session:
         endpoints = session.items("/v1/endpoints", filters)
     show(endpoints, columns(no_trunc), output, (lambda endpoint: endpoint["id"]) if quiet else None)

@@ -22,6 +22,8 @@ def register(app: typer.Typer) -> None:
             "socketplane explain web-1 app-1:8080",
             "socketplane explain shop/web-1 10.192.0.7:53/udp",
             "socketplane explain web-1 db-1",
+            "socketplane explain 203.0.113.9 h1:8080",
+            "socketplane explain outside web-1:80",
         ),
     )(explain)
 
@@ -30,7 +32,11 @@ def explain(
     ctx: typer.Context,
     source: Annotated[
         str,
-        typer.Argument(metavar="SRC", help="CONTAINER, NETWORK/CONTAINER or an address.", autocompletion=container_names),
+        typer.Argument(
+            metavar="SRC",
+            help="CONTAINER, NETWORK/CONTAINER, a host, an address, or `outside`: all of them.",
+            autocompletion=container_names,
+        ),
     ],
     destination: Annotated[
         str,
@@ -42,7 +48,7 @@ def explain(
 ) -> None:
     """Say whether a packet would pass, by which rule of which policy. Exit code 0: allowed, 3: denied.
 
-    Without a port it is about a ping.
+    Without a port it is about a ping. HOST:PORT is about the container that is published there.
     """
     place = parse.source(source)
     target, port, protocol = parse.destination(destination)
@@ -68,6 +74,7 @@ def _describe(answer: dict[str, Any]) -> None:
             "POLICY": answer["policy"],
             "RULE": answer["rule"],
             "REASON": answer["reason"],
+            **({"NOTE": answer["note"]} if answer.get("note") else {}),
             **({"AUDIT": f"would be denied by {answer['would_deny']}"} if answer.get("would_deny") else {}),
         },
         style="bold green" if allowed else "bold red",

@@ -56,8 +56,9 @@ def reach(
     """Show who reaches whom on which ports, as policies say now.
 
     Every line is about all of its sources and all of its destinations. NETWORK/* is all of a network, */* every
-    container, hosts are those that a container does not run on (its own always reaches it); of addresses outside the
-    longest prefix counts.
+    container, hosts are those that a container does not run on (its own always reaches it); outside is who comes to ports
+    that are published (named as the container has them) and to routed networks; of addresses outside the longest prefix
+    counts.
 
     With --probe, agents try connections out of containers: of every line, and of what reaches nobody, some pairs of
     containers, at the ends of the ports that are allowed and next to them, and pings. They show in containers and logs as

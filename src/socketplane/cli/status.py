@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from socketplane.cli import connect
+from socketplane.cli.endpoint import ports
 from socketplane.cli.host import columns, report
 from socketplane.cli.output import Output, OutputOption, clean, examples, note, out, show, show_json
 from socketplane.config import Paths
 from socketplane.errors import NotFound, SocketPlaneError, Unavailable
+
+SHOWN = 12
+"""Published ports that are listed; more of them only `endpoint ls --published` lists."""
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +32,8 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     try:
         with connect.session(connection) as session:
             answer = session.get("/v1/status")
+            some = output is Output.TABLE and 0 < answer.get("published", 0) <= SHOWN
+            published = session.items("/v1/endpoints", {"published": "true"}) if some else []
     except (Unavailable, NotFound) as error:
         if output is Output.TABLE and connection.controller is None:
             show_local(connection.paths)
@@ -35,11 +41,11 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     if output is Output.JSON:
         show_json(answer)
     else:
-        show_status(answer)
+        show_status(answer, published)
 
 
-def show_status(answer: Mapping[str, Any]) -> None:
-    """Print a `wire.Status` for a person."""
+def show_status(answer: Mapping[str, Any], publishing: Collection[Mapping[str, Any]] = ()) -> None:
+    """Print a `wire.Status` for a person, and the endpoints with published ports, if they are few."""
     hosts = answer["hosts"]
     show(hosts, columns(time.time()), Output.TABLE)
     out()
@@ -54,6 +60,9 @@ def show_status(answer: Mapping[str, Any]) -> None:
         counts.append(f"{floating} floating address{'' if floating == 1 else 'es'}")
     facts = [f"pool {clean(answer['pool'])}", *([f"MTU {answer['mtu']}"] if answer.get("mtu") else [])]
     out("; ".join([", ".join(counts), *facts, f"SocketPlane {clean(answer['version'])}"]))
+    for each in publishing:
+        where = f"{each['network_name'] or each['network']}/{each['name'] or each['address']}"
+        out(f"{clean(each['host'])} publishes {clean(where)}: {ports(each)}")
     conflicts = [f"host {host['name']}: {text}" for host in hosts for text in report(host, "conflicts") or ()]
     for warning in answer.get("warnings") or ():
         out(f"WARNING: {clean(warning)}")

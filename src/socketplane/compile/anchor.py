@@ -27,7 +27,8 @@ def compile_anchor(output: Output, network: Network) -> None:
     }
     port = output.row("Logical_Switch_Port", _key(network.id), columns, {"network": network.name or ""})
     output.edge("Logical_Switch", identity(output.cluster, "Logical_Switch", str(network.id)), "ports", port)
-    for name in (names.network_group(network.id), names.unknown_group(network.id)):
+    published = () if network.internal else (names.PUBLISHED_GROUP,)
+    for name in (names.network_group(network.id), names.unknown_group(network.id), *published):
         output.edge("Port_Group", identity(output.cluster, "Port_Group", name), "ports", port)
 
 

@@ -2,41 +2,58 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Address, ip_address
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
+from socketplane.model.behind import behind, let_in
+from socketplane.model.outside import outside
 from socketplane.model.spec import Protocol
 from socketplane.model.types import Address, Endpoint
-from socketplane.model.verdict import Party, View, name_of, verdict
+from socketplane.model.verdict import Party, Verdict, View, name_of, verdict
+
+OUTSIDE = "outside"
+"""Names all addresses outside, where no container is called so."""
 
 
 def explain(intent: Intent, source: str, destination: str, port: int | None, protocol: str) -> wire.Explanation:
     """Judge a packet. An end is a container's name, NETWORK/NAME, NETWORK/ADDRESS, an address, or a host's name.
 
-    Where an end is given by an IPv6 address it is about IPv6, else about IPv4.
+    `outside` means every address outside. Where an end is given by an IPv6 address it is about IPv6, else about IPv4.
 
     Raises:
         NotFound: nothing has that name.
         InvalidInput: more than one thing has; all are listed.
     """
-    start, end = _pair(intent, source, destination)
     kind = None if protocol == "icmp" else Protocol(protocol)
+    holders = [intent.endpoints[key] for key in intent.floating_of_holder if key in intent.endpoints]
     view = View(
         intent.cluster.cluster,
         intent.networks,
         list(intent.policies.values()),
-        intent.endpoints.values(),
+        [*intent.publishing(kind, port), *holders],
         intent.hosts.values(),
         intent.floating.values(),
     )
-    version = max(_version(source), _version(destination))
-    found = verdict(view, start, end, kind, port, version=version)
+    start: Party | None = None
+    end: Party | None = None
+    if _is_outside(intent, destination):
+        start = some = _only(intent, _candidates(intent, source, "src"), source, "src")
+        found = _of_all(view, lambda address: verdict(view, some, address, kind, port))
+    elif _is_outside(intent, source):
+        end = some = _only(intent, _candidates(intent, destination, "dst"), destination, "dst")
+        found = _of_all(view, lambda address: verdict(view, address, some, kind, port))
+    else:
+        start, end = _pair(intent, source, destination)
+        found = verdict(view, start, end, kind, port, version=max(_version(source), _version(destination)))
+    answering = behind(view, end, kind, port) if end is not None else None
     return wire.Explanation(
         verdict="allow" if found.allow else "deny",
-        source=name_of(start, intent.networks),
-        destination=name_of(end, intent.networks),
+        source=name_of(start, intent.networks) if start is not None else OUTSIDE,
+        destination=name_of(end, intent.networks) if end is not None else OUTSIDE,
         protocol=protocol,
         port=port,
         direction=found.direction,
@@ -45,7 +62,57 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
         reason=found.reason,
         steps=list(found.steps),
         would_deny=found.would_deny,
+        note=_note(intent, start, answering[0] if answering else end, kind, port),
     )
+
+
+def _is_outside(intent: Intent, text: str) -> bool:
+    return text == OUTSIDE and not any(endpoint.name == text for endpoint in intent.endpoints.values())
+
+
+def _of_all(view: View, judge: Callable[[IPv4Address], Verdict]) -> Verdict:
+    """Return what holds for all addresses outside; where that differs, a denial that lists it."""
+    found = {prefix: judge(address) for prefix, address in outside(view, view.policies).items()}
+    if len({(each.allow, each.policy, each.rule, each.would_deny) for each in found.values()}) == 1:
+        return next(iter(found.values()))
+    told = [f"{prefix}: {'allow' if each.allow else 'deny'}: {each.reason}" for prefix, each in found.items()]
+    if all(each.allow for each in found.values()):
+        reason = "all addresses outside pass, by different rules; of these, the longest prefix counts"
+        first = next(iter(found.values()))
+        return replace(first, policy="", rule="", reason=reason, steps=(*told, reason))
+    reason = (
+        "some addresses outside pass and others do not" if any(each.allow for each in found.values()) else "none passes"
+    )
+    reason += "; of these, the longest prefix counts"
+    ways = {each.direction for each in found.values() if not each.allow}
+    return Verdict(False, ways.pop() if len(ways) == 1 else "ingress", reason, steps=(*told, reason))
+
+
+def _note(intent: Intent, source: Party | None, end: Party | None, protocol: Protocol | None, port: int | None) -> str:
+    """Return what a verdict does not say, and who asks may trip over; empty where there is nothing."""
+    if not isinstance(end, Endpoint) or (isinstance(source, Endpoint) and source.network == end.network):
+        return ""
+    name = end.name or str(end.address)
+    others = [each for each in _same_container(intent, end) if each.id != end.id]
+    way = next((each for each in others if each.published), None)
+    if way is not None:
+        return f"{name} does not answer here: its default route leads through {intent.network_name(way.network)}"
+    if others and not end.published:
+        return (
+            f"{name} is on {len(others) + 1} networks, and answers others than its own at one address alone: that on the"
+            f" network of its default route; `docker exec {name} ip route` tells"
+        )
+    at = next((each for each in end.published if (each.protocol, each.host_port) == (protocol, port)), None)
+    if at is not None and not isinstance(source, Endpoint) and not any(let_in(end, protocol, port)):
+        return f"{port} is the host's port: ask about {name}:{at.port}/{at.protocol}, or {end.host}:{port}/{at.protocol}"
+    return ""
+
+
+def _same_container(intent: Intent, end: Endpoint) -> list[Endpoint]:
+    if not end.container:
+        return []
+    there = (intent.endpoints[key] for key in intent.endpoints_of_host.get(end.host, ()))
+    return [each for each in there if each.container == end.container]
 
 
 def _pair(intent: Intent, source: str, destination: str) -> tuple[Party, Party]:

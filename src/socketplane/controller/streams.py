@@ -71,8 +71,9 @@ def prepare(intent: Intent, host: str, streams: Sequence[wire.Streams]) -> Calla
 
 
 def _case(intent: Intent, host: str, place: int, stream: wire.Streams) -> _Case | None:
-    destination = _party(intent, stream.destination)
-    source = _party(intent, stream.source)
+    source, destination = _party(intent, stream.source), _party(intent, stream.destination)
+    if isinstance(destination, Host):
+        destination = stream.destination  # it may be published at this of the host's addresses, or not
     end = source if stream.side == "egress" else destination
     if not isinstance(end, Endpoint) or end.host != host:
         return None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
+from socketplane.model.portset import EVERYTHING, PortSet, of_ports
 from socketplane.model.published import ANY, Published
 from socketplane.model.selection import Party, View
-from socketplane.model.spec import Protocol
+from socketplane.model.spec import Port, Protocol
 from socketplane.model.types import Address, Endpoint, Host, Network
 
 
@@ -21,19 +22,23 @@ def addresses(host: Host, published: Published) -> tuple[IPv4Address, ...]:
 def behind(
     view: View, destination: Party, protocol: Protocol | None, port: int | None
 ) -> tuple[Endpoint, Published] | None:
-    """Return the container that answers at a port of a host (or of one of its addresses); None where none does."""
+    """Return the container that answers at a port of a host or of one of its addresses; None where none does.
+
+    A host means all of its addresses: what it publishes to others first, then what it publishes to itself alone.
+    """
     if isinstance(destination, Endpoint) or protocol is None:
         return None
     hosts = {host.name: host for host in view.hosts}
+    found = []
     for endpoint in view.endpoints:
         for published in endpoint.published:
             if (published.protocol, published.host_port) != (protocol, port) or endpoint.host not in hosts:
                 continue
             host = hosts[endpoint.host]
-            at = host.gateway if isinstance(destination, Host) and destination.name == host.name else destination
-            if at in addresses(host, published):
-                return endpoint, published
-    return None
+            there = destination == host if isinstance(destination, Host) else destination in addresses(host, published)
+            if there:
+                found.append((endpoint, published))
+    return min(found, key=lambda pair: (pair[1].local, pair[1].address), default=None)
 
 
 def holder(view: View, destination: Party) -> Endpoint | None:
@@ -71,3 +76,13 @@ def way_in(
         return f"{address} leads to it"
     published = next(let_in(endpoint, protocol, port), None)
     return f"its host publishes {published}" if published else None
+
+
+def opened(network: Network, endpoint: Endpoint, *, floating: bool) -> PortSet:
+    """Return the ports of an endpoint to which a packet from outside comes (`way_in`, of all ports at once).
+
+    `floating` tells whether an address leads to it.
+    """
+    if network.routed or floating:
+        return EVERYTHING
+    return of_ports(Port(each.protocol, each.port) for each in endpoint.published if not each.local)

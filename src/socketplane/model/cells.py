@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from uuid import UUID
 
+from socketplane.model.behind import opened
+from socketplane.model.portset import NOTHING, PortSet
 from socketplane.model.prefixes import Prefixes
 from socketplane.model.selection import Party, View, address_of, labels_of, rules_of, subject_of
 from socketplane.model.spec import (
@@ -83,8 +85,9 @@ class Cells:
     def __init__(self, view: View, policies: Collection[Policy], name: Naming, version: int = 4) -> None:
         self.version = version
         self._view = view
+        self._floating = {each.holder for each in view.floating}
         blocks = {block for policy in policies for block in blocks_in(policy)}
-        self._underlay = _underlay(view, policies) if version == 4 else {}
+        self._underlay = underlay(view, policies) if version == 4 else {}
         self._prefixes = Prefixes(view.cluster, [*blocks, *(Block(cidr) for cidr in self._underlay)], version)
         self._words = Vocabulary(selectors_in(policies))
         self._host_words = Vocabulary(peer.selector for policy in policies for peer in hosts_in(policy))
@@ -120,7 +123,16 @@ class Cells:
         if not isinstance(party, Endpoint):
             return prefix
         words = self._words.signature(labels_of(self._view, party)) if party.known else ()
-        return party.network, self._name(party), party.known, prefix, words
+        return party.network, self._name(party), party.known, prefix, words, self._opened(party)
+
+    def _opened(self, endpoint: Endpoint) -> PortSet:
+        """Return to what ports of an endpoint the outside comes with this version of IP, whatever policies say."""
+        network = self._view.networks.get(endpoint.network)
+        return (
+            NOTHING
+            if self.version == 6 or network is None
+            else opened(network, endpoint, floating=endpoint.id in self._floating)
+        )
 
     def _address(self, party: Party) -> Address:
         address = address_of(party, self.version)
@@ -131,6 +143,8 @@ class Cells:
     def _fill(self) -> None:
         """Make the masks from which all others follow."""
         self.everyone: Mask = (1 << len(self.cells)) - 1
+        self.opened = [self._opened(cell.endpoint) if cell.endpoint else NOTHING for cell in self.cells]
+        """To what ports of each cell the outside comes."""
         self.known = self.unknown = self.hosts = self.outside = 0
         self.of_network: defaultdict[UUID, Mask] = defaultdict(int)
         self._of_prefix: defaultdict[Subnet, Mask] = defaultdict(int)
@@ -260,7 +274,7 @@ def hosts_in(policy: Policy) -> Iterator[Hosts]:
     return (peer for peer in _peers(policy) if isinstance(peer, Hosts))
 
 
-def _underlay(view: View, policies: Iterable[Policy]) -> dict[Subnet, Host]:
+def underlay(view: View, policies: Iterable[Policy]) -> dict[Subnet, Host]:
     """Return the hosts' addresses on the underlay, where policies speak of hosts: else nothing tells them from others."""
     if not any(True for policy in policies for _ in hosts_in(policy)):
         return {}

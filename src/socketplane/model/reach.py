@@ -63,7 +63,9 @@ class Reach:
                 partition = self.egress.allowed(index)
                 mask, _ = found.get(id(partition), (0, partition))
                 found[id(partition)] = (mask | 1 << index, partition)
-        return [*found.values(), (self.cells.hosts, [(self.cells.everyone, EVERYTHING)])]
+        free: Partition[PortSet] = [(self.cells.everyone, EVERYTHING)]
+        outside = [(1 << index, ports) for index, ports in enumerate(self.cells.opened) if ports]
+        return [*found.values(), (self.cells.hosts, free), (self.cells.outside, outside)]
 
     def ways_in(self, index: int) -> Mask:
         """Return the sources that have a way to a cell, whatever policies say."""
@@ -73,7 +75,8 @@ class Reach:
         if endpoint is None:
             return self._routed & ~self._cut
         routed = self._routed | self.cells.hosts if self._routed >> index & 1 else 0
-        return (self.cells.of_network[endpoint.network] | routed) & ~self._cut
+        outside = self.cells.outside if routed and self.cells.opened[index] else 0
+        return (self.cells.of_network[endpoint.network] | routed | outside) & ~self._cut
 
     def ways_out(self, index: int) -> Mask:
         """Return the destinations to which a cell of endpoints has a way, whatever policies say."""
@@ -96,7 +99,7 @@ class Reach:
         for some, partition in self._behaviours:
             here = [(mask & some, ports) for mask, ports in wanted if mask & some]
             if here:
-                out = next(ports for mask, ports in partition if mask >> index & 1)
+                out = next((ports for mask, ports in partition if mask >> index & 1), NOTHING)
                 for mask, ports in here:
                     found[ports & out] |= mask
         found.pop(NOTHING, None)
@@ -107,9 +110,9 @@ class Reach:
         if isinstance(source, Endpoint) and isinstance(destination, Endpoint) and source.id == destination.id:
             return EVERYTHING
         ends = (source, destination)
-        if isinstance(source, IPv4Address | IPv6Address) or any(
-            address_of(end, self.cells.version) is None for end in ends
-        ):
+        if any(address_of(end, self.cells.version) is None for end in ends):
+            return NOTHING
+        if isinstance(source, IPv4Address | IPv6Address) and not self._is_outside(source):
             return NOTHING
         if isinstance(source, Host) and isinstance(destination, Endpoint) and source.name == destination.host:
             index = self.cells.index(destination)
@@ -120,6 +123,10 @@ class Reach:
             (ports for mask, ports in self.into(self.cells.index(destination)) if mask >> start & 1), NOTHING
         )
 
+    def _is_outside(self, address: Address) -> bool:
+        cluster = self._view.cluster
+        return address.version == 4 and not any(address in taken for taken in (cluster.pool, cluster.hosts))
+
     def _answering(self, address: Address) -> PortSet:
         """Return what an address that is no container's may answer at all."""
         if any(address in network.gateways for network in self._view.networks.values() if not network.internal):
@@ -129,9 +136,9 @@ class Reach:
 
 
 def _free_in(cells: Cells, index: int) -> Mask:
-    """Return who reaches an endpoint that no ingress policy selects: its network, and hosts."""
+    """Return who reaches an endpoint that no ingress policy selects: its network, hosts, and who comes from outside."""
     endpoint = cells.cells[index].endpoint
-    return cells.hosts | (cells.of_network[endpoint.network] if endpoint else 0)
+    return cells.hosts | cells.outside | (cells.of_network[endpoint.network] if endpoint else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +154,9 @@ class Opening:
 class Matrix:
     """Who reaches whom. Endpoints are in groups; a group that no opening has as destination is reached by nobody.
 
-    Hosts as sources are those that a container does not run on: its own always reaches it. A container by itself, and
-    pings that the router answers at gateways, are left out.
+    Hosts as sources are those that a container does not run on: its own always reaches it. What is outside reaches the
+    containers' ports that are published, and routed networks. A container by itself, and pings that the router answers at
+    gateways, are left out.
     """
 
     groups: tuple[Part, ...]
@@ -245,7 +253,7 @@ def _groups(view: View, cells: Cells) -> Groups:
 
 def _sources(cells: Cells) -> Mask:
     """Return the sources that are worth a line: a host only where there is another that containers run on."""
-    return cells.endpoints | (cells.hosts if cells.count(cells.hosts) > 1 else 0)
+    return cells.endpoints | cells.outside | (cells.hosts if cells.count(cells.hosts) > 1 else 0)
 
 
 def _whole(cells: Cells, column: Partition[PortSet]) -> Partition[PortSet]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
 
-from socketplane.model.cells import blocks_in
+from socketplane.model.outside import outside
 from socketplane.model.selection import View, is_member, rules_of, subject_of
 from socketplane.model.shadows import Found
 from socketplane.model.spec import Direction, Policy, PolicySpec
@@ -26,11 +25,11 @@ def unreachable(view: View, policy: Policy) -> Iterator[Found]:
         for published in endpoint.published
         if not published.local
     ]
-    outside = _outside(view) if ports else []
+    sources = outside(view, view.policies).values() if ports else ()
     found = [
         f"{published} of {endpoint.name or endpoint.address}"
         for endpoint, published in ports
-        if not any(verdict(view, source, endpoint, published.protocol, published.port).allow for source in outside)
+        if not any(verdict(view, source, endpoint, published.protocol, published.port).allow for source in sources)
     ]
     if found:
         names = ", ".join(found[:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
@@ -42,14 +41,3 @@ def _narrows(policy: Policy) -> bool:
     if isinstance(policy.spec, PolicySpec):
         return policy.spec.ingress is not None and not policy.spec.audit
     return bool(rules_of(policy, Direction.INGRESS))
-
-
-def _outside(view: View) -> list[IPv4Address]:
-    """Return addresses outside, one at least of those that policies can't tell apart: where their blocks begin and end."""
-    blocks = {block for policy in view.policies for block in blocks_in(policy)}
-    cidrs = [cidr for block in blocks for cidr in (block.cidr, *block.excepts) if isinstance(cidr, IPv4Network)]
-    numbers = {0}
-    for cidr in [*cidrs, view.cluster.pool, view.cluster.hosts]:
-        numbers |= {int(cidr.network_address), int(cidr.broadcast_address) + 1}
-    found = [IPv4Address(number) for number in sorted(numbers) if number < 1 << 32]
-    return [address for address in found if address not in view.cluster.pool and address not in view.cluster.hosts]

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from socketplane.errors import InvalidInput
 from socketplane.model.behind import behind, floats, holder, way_in
 from socketplane.model.judge import Packet, Verdict, judge, name_of
+from socketplane.model.published import Published
 from socketplane.model.resolver import asks_resolver
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.selection import Party, View, address_of, cuts_off
@@ -32,24 +33,42 @@ def verdict(
     What is sent to a published port of a host (that the view has) is judged as what is sent to the container behind it.
     `version` of IP, where no end is an address that says it.
     """
-    steps: list[str] = []
-    found = behind(view, destination, protocol, port) if version == 4 else None
+    if isinstance(source, Host) and isinstance(destination, IPv4Address) and destination.is_loopback:
+        destination = source
     if (held := holder(view, destination)) is not None:
-        steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
-        destination = held
-        if isinstance(source, Host) and source.name != held.host:
-            source = IPv4Address(source.address)  # it comes over the LAN, as anybody outside
-    elif found is not None:
-        destination, published = found
-        steps.append(f"host {destination.host} publishes {published}: {name_of(destination, view.networks)} answers")
-        port = published.port
-        if isinstance(source, Host) and source.name != destination.host:
-            source = IPv4Address(source.address)  # it comes over the underlay, as anybody outside
+        packet = Packet(view, _seen(source, held), held, protocol, port, version)
+        packet.steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
+        return _judged(packet)
+    found = behind(view, destination, protocol, port) if version == 4 else None
+    if found is not None and not (found[1].local and isinstance(source, Endpoint)):  # that comes to the host itself
+        return _published(view, source, *found)
+    return _judged(Packet(view, source, destination, protocol, port, version))
+
+
+def _published(view: View, source: Party, destination: Endpoint, published: Published) -> Verdict:
+    """Judge what is sent to a port of a host, as what is sent to the container behind it."""
+    packet = Packet(view, _seen(source, destination), destination, published.protocol, published.port)
+    answers = f"{name_of(destination, view.networks)} answers"
+    packet.steps.append(f"host {destination.host} publishes {published}: {answers}")
+    if published.local and not isinstance(packet.source, Host):
+        return packet.decide(False, ISOLATION, "it is published to its host alone", rule=ISOLATION)
+    return _judged(packet)
+
+
+def _seen(source: Party, destination: Endpoint) -> Party:
+    """Return as whom a source comes to a container by an address of the outside: other hosts as anybody there."""
+    return IPv4Address(source.address) if isinstance(source, Host) and source.name != destination.host else source
+
+
+def _judged(packet: Packet) -> Verdict:
+    source, destination = packet.source, packet.destination
     if not isinstance(source, Endpoint) and not isinstance(destination, Endpoint):
-        raise InvalidInput("neither end is a container", remedy="name a container on one side")
+        what = f"{packet.protocol}/{packet.port}" if packet.protocol else ""
+        nobody = f": {name_of(destination, packet.view.networks)} publishes no {what}" if what else ""
+        remedy = "name a container on one side; `socketplane endpoint ls` shows what is published"
+        raise InvalidInput(f"neither end is a container{nobody}", remedy=remedy)
     for end in (source, destination):
-        version = end.version if isinstance(end, IPv4Address | IPv6Address) else version
-    packet = Packet(view, source, destination, protocol, port, version, steps)
+        packet.version = end.version if isinstance(end, IPv4Address | IPv6Address) else packet.version
     if isinstance(source, Endpoint) and isinstance(destination, Endpoint) and source.id == destination.id:
         return packet.decide(True, DEFAULT, "a container always reaches itself: the packet never leaves it")
     for check in (_addresses, _unknown, _egress, _way, _ingress):
@@ -142,7 +161,7 @@ def _from_outside(packet: Packet, source: Address) -> Verdict | None:
 def _to_address(packet: Packet, address: Address) -> Verdict | None:
     """Judge the way to an address that is no container's."""
     if any(address in network.gateways and not network.internal for network in packet.view.networks.values()):
-        reason = "the router answers pings at a network's gateway, and nothing else"
+        reason = "the router answers pings at a network's gateway, and refuses everything else"
         if packet.protocol is None:
             return _default(packet, reason)
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Network
 from json import loads
 
-from socketplane.model.cells import Cells
+from socketplane.model.cells import Cells, Mask, bits
 from socketplane.model.reach import Reach
 from socketplane.model.selection import View, labels_of, rules_of, subject_of
 from socketplane.model.shadows import Found, changes_nothing, covered, pointless
@@ -99,7 +99,7 @@ class _Reader:
             for index, rule in enumerate(rules_of(policy, direction)):
                 for at, peer in enumerate(rule.peers or ()):
                     if isinstance(peer, Block):
-                        if why := self._nowhere(peer, direction):
+                        if why := self._nowhere(peer, direction, self._cells.subjects(policy)):
                             yield f"{direction}[{index}]", f"{field}[{at}] {why[0]}", why[1]
                     elif isinstance(peer, Hosts):
                         if not self._cells.hosts_of(peer):
@@ -109,7 +109,7 @@ class _Reader:
                         message = f"{field}[{at}] matches no endpoint now: {self._nobody(peer)}"
                         yield f"{direction}[{index}]", message, self._instead(peer)
 
-    def _nowhere(self, block: Block, direction: Direction) -> tuple[str, str] | None:
+    def _nowhere(self, block: Block, direction: Direction, subjects: Mask) -> tuple[str, str] | None:
         """Return why a block means no address that there could be, and what to do."""
         cluster, cidr = self._view.cluster, block.cidr
         if block.pool or not isinstance(cidr, IPv4Network):
@@ -117,8 +117,10 @@ class _Reader:
         if cidr.subnet_of(cluster.pool):
             why = f"means nobody: {cidr} is in the cluster's pool {cluster.pool}, and ipBlock never means containers"
             return why, "select them with podSelector or namespaceSelector"
-        if direction is Direction.INGRESS and not cidr.overlaps(cluster.hosts):
-            return f"means nobody: from outside nothing comes in, and {cidr} has no hosts", f"they are in {cluster.hosts}"
+        enters = any(self._cells.opened[index] for index in bits(subjects))
+        if direction is Direction.INGRESS and subjects and not enters and not cidr.overlaps(cluster.hosts):
+            why = f"means nobody now: {cidr} has no hosts, and from outside nobody comes in to what publishes no port"
+            return why, f"hosts are in {cluster.hosts}; docker run -p publishes ports"
         return None
 
     def _nobody(self, members: Members) -> str:

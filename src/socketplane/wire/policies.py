@@ -156,3 +156,5 @@ class Explanation(Wire):
     steps: list[str] = []
     would_deny: str = ""
     """Allowed, but a policy in audit mode would deny it if it were enforced: the id of that denial."""
+    note: str = ""
+    """What policy does not decide, and who asks should know: a container that answers elsewhere."""

@@ -67,14 +67,19 @@ async def list_endpoints(
     network: str | None = None,
     host: str | None = None,
     label: Annotated[list[str] | None, Query()] = None,
+    published: bool = False,
 ) -> Response:
-    """List endpoints; every filter must hold. Labels are those that policies see, `socketplane.io/container` among them."""
+    """List endpoints; every filter must hold. Labels are those that policies see, `socketplane.io/container` among them.
+
+    With `published`, only those that have published ports.
+    """
     intent = ctx.active.store.committed
     wanted = dict(_pair(text) for text in label or ())
     found = [
         endpoint
         for endpoint in _narrowed(intent, network, host)
-        if wanted.items() <= effective_labels(endpoint, intent.network_name(endpoint.network)).items()
+        if (endpoint.published or not published)
+        and wanted.items() <= effective_labels(endpoint, intent.network_name(endpoint.network)).items()
     ]
     return answer(Items(items=[ctx.active.views.endpoint(endpoint) for endpoint in found]))
 
