@@ -10,6 +10,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from socketplane.compile import Intent
+from socketplane.model.floating import Floating
 from socketplane.model.services.types import Service, ServicePort, ServiceSpec
 from socketplane.model.spec import Members, Policy, PolicySpec, Port, Protocol, Rule, Selector
 from socketplane.model.traffic import Limit, Limits, Mark, TrafficPolicy, TrafficSpec
@@ -176,13 +177,21 @@ _spec = st.builds(
 services = st.builds(Service, st.sampled_from(NAMES), st.sampled_from("st"), _spec, st.just(IPv4Address("10.255.240.9")))
 _lost = st.builds(lambda it, lost: replace(it, lost=lost), hosts, st.booleans())
 
-things = st.one_of(_lost, networks, endpoints, _backends, policies(), policies(), traffic, services)
+_floating = st.builds(
+    Floating,
+    st.integers(130, 132).map(lambda number: IPv4Address("192.0.2.0") + number),
+    st.sampled_from(NAMES),
+    holder=st.integers(0, 6).map(lambda number: f"{number:02x}" * 32 if number else ""),
+)
+things = st.one_of(_lost, networks, endpoints, _backends, policies(), policies(), traffic, services, _floating)
 
 
 def key_of(thing: Intent) -> tuple[str, object]:
     """Return what identifies a thing."""
     if isinstance(thing, Policy | TrafficPolicy | Service):
         return type(thing).__name__, (thing.network, thing.name)
+    if isinstance(thing, Floating):
+        return type(thing).__name__, thing.address
     return type(thing).__name__, thing.name if isinstance(thing, Host) else thing.id
 
 

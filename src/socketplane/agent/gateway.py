@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -59,6 +59,7 @@ class Gateway:
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
         self._applying = asyncio.Lock()
+        self._waits = False
 
     async def ensure(self) -> None:
         """Make everything as it should be; nothing is open before the firewall stands.
@@ -68,6 +69,19 @@ class Gateway:
         await self._ensure_firewall(always=True)
         async with self._lock:
             await self._ensure_port()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Have all that the firewall is told meanwhile take effect at the end, in one step.
+
+        Rules that stand from a former life of the agent lead packets until then: there is no moment without them.
+        """
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        await self._ensure_firewall(always=False)
 
     async def installed(self, timeout: float) -> None:  # noqa: ASYNC109 - the bound is the contract
         """Return once packets pass `sp0`. Unavailable after `timeout` seconds, with what is missing."""
@@ -159,6 +173,8 @@ class Gateway:
             await self._asking.ensure()
 
     async def _ensure_firewall(self, *, always: bool) -> None:
+        if self._waits:
+            return
         exits, guarded = await self._netlink.call(self._look_around)
         six = await self._netlink.call(self._look_around6)
         self._boundary = replace(self._boundary, exits=exits, guarded=guarded, ipv6=six)
@@ -170,6 +186,8 @@ class Gateway:
             _log.info("forwarding of IPv6 turned on")
 
     async def _apply(self) -> None:
+        if self._waits:
+            return
         async with self._applying:
             boundary = self._boundary
             self._applied = None  # until it is: a failure is tried again

@@ -122,10 +122,10 @@ async def work(paths: Paths, gate: Gate) -> None:
         agent = Agent(around, state)
         stack.push_async_callback(agent.close)
         with suppress(SocketPlaneError):  # before the gateway makes its rules anew: what is open goes on
-            await agent.publisher.restore()
-            await agent.routed.apply()
-        with suppress(SocketPlaneError):
-            await agent.claimer.restore()
+            async with gateway.together():
+                for restore in (agent.publisher.restore, agent.routed.apply, agent.claimer.restore):
+                    with suppress(SocketPlaneError):
+                        await restore()
         stack.callback(gate.shut)
         gate.open(agent.methods())
         async with asyncio.TaskGroup() as tasks:

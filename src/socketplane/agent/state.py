@@ -164,8 +164,9 @@ class State:
             self.gone = {key: at for key, at in self.gone.items() if now - at < _GONE_FOR}
         self.gone[endpoint] = now
         self.unsettled.discard(endpoint)
+        record = self.endpoints.pop(endpoint, None)
         self.changed()
-        return self.endpoints.pop(endpoint, None)
+        return record
 
     async def save(self) -> None:
         """Write the state as it is now; returns once it would survive a power cut."""
