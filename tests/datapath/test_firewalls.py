@@ -103,3 +103,19 @@ async def test_with_ufw(gateway: Gateway, fortress: Machine, passing: Callable[[
             await until(lambda: passing() == EVERYTHING - {"its host asks"}, "and where the host shut itself in")
         await gateway.remove()
         assert "SOCKETPLANE" not in fortress.run("iptables-save")
+
+
+@pytest.mark.parametrize("backend", ["nftables", "iptables"])
+async def test_with_firewalld(gateway: Gateway, fortress: Machine, passing: Callable[[], set[str]], backend: str) -> None:
+    with firewalls.firewalld(fortress, backend=backend):
+        closed = {"published", "questions", "questions by TCP", "its host", "its host asks"}
+        assert passing() == closed, "what had its destination rewritten passes by itself"
+        async with running(gateway):
+            await until(lambda: passing() >= EVERYTHING, "what is ours passes")
+            assert "the host's services from outside" not in passing()
+            for damage in ("--reload", "--complete-reload"):
+                firewalls.firewall_cmd(fortress, damage)
+                await until(lambda: passing() >= EVERYTHING, f"what is ours passes after {damage}")
+        await gateway.remove()
+        assert firewalls.firewall_cmd(fortress, "--zone=trusted", "--list-interfaces").strip() == ""
+        assert firewalls.firewall_cmd(fortress, "--list-ports").strip() == ""

@@ -17,6 +17,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from socketplane.agent import hostport, poolroute, sysctl
 from socketplane.agent.askport import Asking, AskPorts
 from socketplane.agent.firewall import Firewall
+from socketplane.agent.firewalld import Firewalld
 from socketplane.agent.floating import kernel
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.forwarding import Forwarding
@@ -27,7 +28,7 @@ from socketplane.agent.netlink import Netlink
 from socketplane.agent.rows import SwitchPort
 from socketplane.agent.ruleset import Boundary, Forward
 from socketplane.agent.ruleset6 import Boundary6
-from socketplane.agent.surroundings import find_exits
+from socketplane.agent.surroundings import find_exits, link_of
 from socketplane.agent.switch import Switch
 from socketplane.agent.watch import KernelEvents
 from socketplane.config import Paths
@@ -53,6 +54,7 @@ class Gateway:
         self._port = SwitchPort(hostport.NAME, _OWNER, ids, type="internal", mac=self._want.mac, mtu=mtu)
         self._asking = AskPorts(switch, netlink, mtu)
         self._firewall = Firewall()
+        self._firewalld = Firewalld(paths.system_bus, paths.state / "firewalld.json")
         self._forwarding = Forwarding(paths.state / "forwarding.json")
         self._forwarding6 = Forwarding6(paths.state / "forwarding6.json")
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway, underlay=identity.address)
@@ -60,6 +62,11 @@ class Gateway:
         self._lock = asyncio.Lock()
         self._applying = asyncio.Lock()
         self._waits = False
+
+    @property
+    def alarms(self) -> list[str]:
+        """What only a person can put right."""
+        return self._firewalld.alarms
 
     async def ensure(self) -> None:
         """Make everything as it should be; nothing is open before the firewall stands.
@@ -152,7 +159,7 @@ class Gateway:
         """Keep everything as it should be until cancelled; what fails is logged, and tried again."""
         async with KernelEvents() as events, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep(self._follow_links, events.links, _LINKS_PAUSE))
-            tasks.create_task(self._keep(partial(self._ensure_firewall, always=True), events.firewall, _FIREWALL_PAUSE))
+            tasks.create_task(self._keep(self._follow_firewalls, events.firewall, _FIREWALL_PAUSE))
 
     async def remove(self) -> None:
         """Take everything away and restore what was before. Unavailable: Open vSwitch does not answer."""
@@ -163,6 +170,7 @@ class Gateway:
             await self._netlink.call(kernel.release_all)
             await self._netlink.call(self._restore)
             await self._firewall.remove()
+            await self._firewalld.remove()
         _log.info("gateway removed", port=hostport.NAME)
 
     async def _follow_links(self) -> None:
@@ -171,6 +179,12 @@ class Gateway:
         async with self._lock:
             await self._ensure_port()
             await self._asking.ensure()
+
+    async def _follow_firewalls(self) -> None:
+        """Look at what somebody may have flushed or reloaded."""
+        await self._ensure_firewall(always=True)
+        if self._boundary.underlay is not None:
+            await self._firewalld.ensure(await self._netlink.call(partial(link_of, address=self._boundary.underlay)))
 
     async def _ensure_firewall(self, *, always: bool) -> None:
         if self._waits:

@@ -117,7 +117,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             netlink=netlink,
             switch=switch,
             installed=lambda: switch.sequence,
-            alarms=lambda: [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"],
+            alarms=lambda: [*_alarms(switch), *gateway.alarms],
         )
         agent = Agent(around, state)
         stack.push_async_callback(agent.close)
@@ -143,6 +143,10 @@ async def _follow_links(changed: Callable[[], None]) -> None:
             await asyncio.sleep(_BURST)
             events.links.clear()
             changed()
+
+
+def _alarms(switch: Switch) -> list[str]:
+    return [] if switch.connected else ["Open vSwitch does not answer; `socketplane up` starts it"]
 
 
 async def _plumb(switch: Switch, datapath: Datapath, gateway: Gateway) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from ipaddress import IPv4Address
 from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
@@ -30,6 +31,14 @@ def find_exits(ipr: IPRoute, host_port: str, family: int = AF_INET) -> frozenset
     links = [link for index in sorted(addressed - {_LOOPBACK}) if (link := find_link(ipr, index=index)) is not None]
     names = {link.get("ifname") for link in links if link["index"] == uplink or kind_of(link) != "bridge"}
     return frozenset(names - {host_port})
+
+
+def link_of(ipr: IPRoute, address: IPv4Address) -> str | None:
+    """Return the link that has an address of this host."""
+    for message in ipr.get_addr(family=AF_INET, address=str(address)):
+        if (link := find_link(ipr, index=message["index"])) is not None:
+            return str(link.get("ifname"))
+    return None
 
 
 def _index_towards(ipr: IPRoute, address: str) -> int | None:
