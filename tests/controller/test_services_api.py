@@ -215,3 +215,25 @@ async def test_another_controller_finds_all_as_it_was(databases, keys):
         subnet = before[0]["address"].rpartition(".")[0] + ".0/24"
         with pytest.raises(Conflict, match="the services' addresses"):
             await second.admin.call("POST", "/v1/networks", {"name": "taken", "subnet": subnet})
+
+
+async def test_explain_knows_services_by_name_and_address(world):
+    other = await world.admin.call("POST", "/v1/networks", {"name": "other"})
+    await attach(world.h1, world.web, 1, labels={"app": "shop"}, name="shop-1")
+    await attach(world.h2, world.web, 2, name="asker")
+    await attach(world.h2, other, 3, name="stranger")
+    address = (await apply(world, document()))["items"][0]["address"]
+
+    async def explain(src, dst, port=80):
+        return await world.admin.call("GET", "/v1/explain", params={"src": src, "dst": dst, "port": port})
+
+    assert "no backend" in (await explain("asker", "shop"))["reason"]
+    await tell(world.h1, "h1", 1, container="running")
+    for name in ("shop", "web/shop", address):
+        found = await explain("asker", name)
+        assert (found["verdict"], found["destination"]) == ("allow", "service web/shop")
+    assert (await explain("stranger", "web/shop"))["direction"] == "isolation"
+    assert (await explain("asker", "shop", 81))["verdict"] == "deny"
+    await apply(world, document("shop", "other"), document("shops", clusterIP="None"))
+    assert (await explain("asker", "shop"))["destination"] == "service web/shop", "that of the asker's network"
+    assert (await explain("asker", "shops", 8080))["verdict"] == "allow"

@@ -110,6 +110,9 @@ class World:
         await asyncio.gather(*(_remove_containers(host) for host in self.hosts))
         for policy in await self.first.read("policy", "ls"):
             await self.first.cli("policy", "rm", f"{policy['network'] or '-'}/{policy['name']}")
+        for service in await self.first.read("service", "ls"):
+            if service["source"] == "document":
+                await self.first.cli("service", "rm", f"{service['network']}/{service['name']}")
 
         async def no_endpoints() -> bool:
             return not await self.endpoints()

@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from socketplane.errors import AddressInUse, Exhausted, InvalidInput, SubnetOverlap
 from socketplane.model import subnets
+from socketplane.model.selection import View
 from socketplane.model.services.addresses import allocate, check, choose, choose6
 from socketplane.model.services.readiness import CONTAINER, HEALTH, RUNNING, ready, why_not
 from socketplane.model.services.types import Probe, Service, ServicePort, ServiceSpec
 from socketplane.model.spec import Protocol, Selector
 from socketplane.model.types import Cluster
+from socketplane.model.verdict import verdict
 from support.compiled import change, compiled, rows
-from support.intent import CLUSTER, endpoint, host, network
+from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
 
 WEB, H1, H2 = network(0), host(1), host(2)
 VIP, VIP6 = IPv4Address("10.255.240.9"), IPv6Address("fd00::9")
@@ -164,3 +166,51 @@ def test_addresses_are_free_ones_and_mostly_the_same() -> None:
 def test_ranges_of_ipv6_keep_away_from_networks() -> None:
     last = IPv6Network((int(CLUSTER.pool6.broadcast_address) - (1 << 64) + 1, 64))
     assert choose6(CLUSTER, [replace(WEB, subnet6=last)]) == IPv6Network((int(last.network_address) - (1 << 64), 64))
+
+
+# Judged
+
+
+FAR = endpoint(7, network(1), H2, {"app": "far"})
+NEAR = endpoint(5, WEB, H2, {"app": "near"})
+
+
+def judged(source: Any, port: int, *policies: Any, protocol: Protocol = Protocol.TCP, **more: Any) -> Any:
+    nets = {net.id: net for net in (WEB, network(1))}
+    endpoints = more.pop("endpoints", [shop(1), shop(2, H2), NEAR, FAR])
+    view = View(CLUSTER, nets, policies, endpoints, [H1, H2], services=[service()])
+    return verdict(view, source, VIP, protocol, port)
+
+
+def test_a_packet_to_a_service_is_judged_by_its_backends() -> None:
+    found = judged(NEAR, 80)
+    assert found.allow
+    assert "free inside a network" in found.reason
+    assert found.steps[:2] == (
+        "service web/shop leads to 2 that are ready",
+        "web/c1: allow: free inside a network: no ingress policy selects the destination",
+    )
+    assert judged(shop(1), 80).allow
+    assert judged(H1, 80).allow
+    assert judged(H1, 53, protocol=Protocol.UDP).allow
+    for source, port, words in (
+        (FAR, 80, "networks are isolated"),
+        (NEAR, 81, "no such port"),
+        (NEAR, 8080, "no such port"),
+        (IPv4Address("198.51.100.7"), 80, "nothing from outside"),
+    ):
+        denied = judged(source, port)
+        assert not denied.allow
+        assert words in denied.reason
+    assert "no backend" in judged(NEAR, 80, endpoints=[NEAR, shop(1, container="stopping")]).reason
+
+
+def test_policy_knows_the_port_of_the_backend_and_each_backend() -> None:
+    near = allow(selector(app="near"), ports=tcp(8080))
+    assert judged(NEAR, 80, policy("p", 1, selector(app="shop"), ingress=(near,))).rule == "r1.0"
+    wrong = policy("p", 1, selector(app="shop"), ingress=(allow(selector(app="near"), ports=tcp(80)),))
+    assert not judged(NEAR, 80, wrong).allow
+    one = Selector.of({"socketplane.io/container": "c2"})
+    some = judged(NEAR, 80, policy("p", 1, one, ingress=()))
+    assert not some.allow
+    assert some.reason == "to 1 of 2 backends it does not pass: no ingress rule allows it"

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
             "socketplane explain web-1 db-1",
             "socketplane explain 203.0.113.9 h1:8080",
             "socketplane explain outside web-1:80",
+            "socketplane explain web-1 shop/api:80  # a service: judged by its backends",
         ),
     )(explain)
 

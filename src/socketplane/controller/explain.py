@@ -7,6 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address, ip_address
 
 from socketplane import wire
+from socketplane.controller.explain_service import explain_service, nearest, service_named, version_of
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.behind import behind, let_in
@@ -22,12 +23,19 @@ OUTSIDE = "outside"
 def explain(intent: Intent, source: str, destination: str, port: int | None, protocol: str) -> wire.Explanation:
     """Judge a packet. An end is a container's name, NETWORK/NAME, NETWORK/ADDRESS, an address, or a host's name.
 
+    A destination may be a service, too, by NAME, NETWORK/NAME or its address: where one has a name, it is meant.
     `outside` means every address outside. Where an end is given by an IPv6 address it is about IPv6, else about IPv4.
 
     Raises:
         NotFound: nothing has that name.
         InvalidInput: more than one thing has; all are listed.
     """
+    service = service_named(intent, destination, lambda: _candidates(intent, source, "src"))
+    if service is not None:
+        begin: Party | None = None
+        if not _is_outside(intent, source):
+            begin = _only(intent, nearest(intent, service, _candidates(intent, source, "src")), source, "src")
+        return explain_service(intent, begin, service, port, protocol, version_of(service, destination))
     kind = None if protocol == "icmp" else Protocol(protocol)
     holders = [intent.endpoints[key] for key in intent.floating_of_holder if key in intent.endpoints]
     view = View(

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane.model.floating import Floating
+from socketplane.model.services.types import Service
 from socketplane.model.spec import (
     Action,
     Block,
@@ -54,6 +55,7 @@ class View:
     hosts: Collection[Host] = ()
     floating: Collection[Floating] = ()
     """Those that an endpoint holds let the outside in to it, with every protocol."""
+    services: Collection[Service] = ()
 
 
 def address_of(party: Party, version: int = 4) -> Address | None:

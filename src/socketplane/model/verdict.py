@@ -17,10 +17,12 @@ from socketplane.model.published import Published
 from socketplane.model.resolver import asks_resolver
 from socketplane.model.rules import ISOLATION, unknown_id
 from socketplane.model.selection import Party, View, address_of, cuts_off
+from socketplane.model.services.through import service_at, through
+from socketplane.model.services.types import Service
 from socketplane.model.spec import Direction, Protocol
 from socketplane.model.types import LINK_LOCAL6, Address, Endpoint, Host
 
-__all__ = ["DEFAULT", "Party", "Verdict", "View", "name_of", "verdict"]
+__all__ = ["DEFAULT", "Party", "Verdict", "View", "name_of", "to_service", "verdict"]
 
 DEFAULT = "default"
 
@@ -30,11 +32,14 @@ def verdict(
 ) -> Verdict:
     """Judge a packet from source to destination. Without a protocol it is one that has no ports, such as a ping.
 
-    What is sent to a published port of a host (that the view has) is judged as what is sent to the container behind it.
+    What is sent to a published port of a host (that the view has) is judged as what is sent to the container behind it,
+    and what is sent to a service's address as what is sent to each of its backends.
     `version` of IP, where no end is an address that says it.
     """
     if isinstance(source, Host) and isinstance(destination, IPv4Address) and destination.is_loopback:
         destination = source
+    if (service := service_at(view, destination)) is not None:
+        return to_service(view, source, service, protocol, port, version=6 if destination == service.address6 else 4)
     if (held := holder(view, destination)) is not None:
         packet = Packet(view, _seen(source, held), held, protocol, port, version)
         packet.steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
@@ -43,6 +48,17 @@ def verdict(
     if found is not None and not (found[1].local and isinstance(source, Endpoint)):  # that comes to the host itself
         return _published(view, source, *found)
     return _judged(Packet(view, source, destination, protocol, port, version))
+
+
+def to_service(
+    view: View, source: Party, service: Service, protocol: Protocol | None, port: int | None, *, version: int = 4
+) -> Verdict:
+    """Judge a packet to a service: it passes where it does to all its backends that are ready."""
+
+    def one(backend: Endpoint, target: int | None) -> Verdict:
+        return _judged(Packet(view, source, backend, protocol, target, version))
+
+    return through(view, source, service, protocol, port, one)
 
 
 def _published(view: View, source: Party, destination: Endpoint, published: Published) -> Verdict:
