@@ -147,3 +147,19 @@ async def test_what_the_controller_forgot_is_told_again(world, h1, web, free, un
         return await published(world, "a") == [("tcp", HERE, free, 80)]
 
     await until(back)
+
+
+async def test_ports_of_sctp_whether_this_kernel_has_sockets_of_it_or_not(world, h1, web, free):
+    box = await web.run("a", "web", portmap=[binding(free, proto=132), binding(0, 81, proto=132)])
+    assert {(protocol, port) for protocol, _, _, port in await published(world, "a")} == {("sctp", 80), ("sctp", 81)}
+    assert len({at for _, _, at, _ in await published(world, "a")}) == 2
+    assert f"{HERE}:{free}->80/sctp" in h1.forwards
+    for taken_by in (HERE, "0.0.0.0"):
+        with pytest.raises(EngineError, match=rf"port {free}/sctp of {taken_by} is in use on this host"):
+            await web.run("b", "web", portmap=[binding(free, proto=132, host_ip=taken_by)])
+    with pytest.raises(EngineError, match=r"203\.0\.113\.7 is no address of this host"):
+        await web.run("d", "web", portmap=[binding(free, proto=132, host_ip="203.0.113.7")])
+    await web.run("e", "web", portmap=[binding(free)])
+    await web.stop(box)
+    await web.run("f", "web", portmap=[binding(free, proto=132, end=free + 1)])
+    assert ("sctp", HERE, free, 80) in await published(world, "f")
