@@ -41,7 +41,7 @@ ROOT_TABLES = frozenset({*EDGE_COLUMNS, "Load_Balancer"})
 """Tables whose rows live without a reference. Rows of all other tables are collected by the server with their last edge."""
 
 TABLES: Mapping[str, frozenset[str]] = {
-    "Logical_Switch": frozenset({"name", "ports", "qos_rules", "load_balancer_group", "external_ids"}),
+    "Logical_Switch": frozenset({"name", "ports", "qos_rules", "load_balancer_group", "other_config", "external_ids"}),
     "Logical_Switch_Port": frozenset({"name", "type", "addresses", "port_security", "options", "external_ids"}),
     "Logical_Router": frozenset({"name", "options", "ports", "static_routes", "policies", "external_ids"}),
     "Logical_Router_Port": frozenset({"name", "mac", "networks", "external_ids"}),

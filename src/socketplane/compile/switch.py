@@ -8,6 +8,7 @@ from socketplane.compile import acl, names
 from socketplane.compile.anchor import compile_anchor
 from socketplane.compile.asking import ask_from
 from socketplane.compile.match import subject
+from socketplane.compile.multicast import memberships, snooping
 from socketplane.compile.published import from_outside, publish_on
 from socketplane.compile.router import join
 from socketplane.compile.rows import Output, Value, identity
@@ -21,7 +22,7 @@ def compile_network(output: Output, cluster: Cluster, network: Network, *, unkno
     """Add a network's rows. An internal one is not joined to the router: nothing leads out but questions for names."""
     name = names.switch(network.id)
     notes = {"network": network.name or ""}
-    switch = output.row("Logical_Switch", str(network.id), {"name": name}, notes)
+    switch = output.row("Logical_Switch", str(network.id), {"name": name, **snooping(network)}, notes)
     if not network.internal:
         port = join(
             output,
@@ -58,6 +59,7 @@ def _defaults(output: Output, cluster: Cluster, network: Network, notes: dict[st
             Direction.INGRESS, acl.BASE_DROP, f"{into} && ip", name=ISOLATION, meter=names.ISOLATION_METER
         ),
     }
+    acls |= memberships(network, out, into)
     if network.routed:
         acls["outside"] = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
     if network.subnet6 is not None:

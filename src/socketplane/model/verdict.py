@@ -94,6 +94,18 @@ def _judged(packet: Packet) -> Verdict:
     raise AssertionError("the destination's side always decides")
 
 
+def to_member(view: View, source: Endpoint, group: Address, member: Endpoint, protocol: Protocol, port: int) -> Verdict:
+    """Judge a packet to a group, for one who joined it: its sender's egress by the group, its own ingress by the sender."""
+    packet = Packet(view, source, group, protocol, port, group.version)
+    for check in (_addresses, _unknown, _egress):
+        if (decided := check(packet)) is not None:
+            return decided
+    packet.destination = member
+    if source.network != member.network:
+        return packet.decide(False, ISOLATION, "multicast stays on its network", rule=ISOLATION)
+    return _unknown(packet) or _ingress(packet)
+
+
 def _addresses(packet: Packet) -> Verdict | None:
     """Deny what can't be sent at all: IPv6 where an end has none, and link-local addresses."""
     for end in (packet.source, packet.destination):
@@ -129,7 +141,9 @@ def _egress(packet: Packet) -> Verdict | None:
 
 
 def _way(packet: Packet) -> Verdict | None:
-    """Deny what no route joins, or the hosts' firewalls stop."""
+    """Deny what no route joins, or the hosts' firewalls stop. What goes to a group stays on its network."""
+    if isinstance(packet.destination, IPv4Address | IPv6Address) and packet.destination.is_multicast:
+        return None
     networks = packet.view.networks
     ends = [networks.get(end.network) for end in (packet.source, packet.destination) if isinstance(end, Endpoint)]
     if len(ends) == 2 and ends[0] is not None and ends[0] == ends[1]:
@@ -189,6 +203,8 @@ def _to_address(packet: Packet, address: Address) -> Verdict | None:
 def _ingress(packet: Packet) -> Verdict:
     """Judge by the destination's policies, then by the defaults."""
     source, destination = packet.source, packet.destination
+    if isinstance(destination, IPv4Address | IPv6Address) and destination.is_multicast:
+        return _default(packet, "members of the group on its network get it, as their ingress policies say of the sender")
     if not isinstance(destination, Endpoint):
         return _default(packet, "it leaves through the container's own host")
     if isinstance(source, Host) and source.name == destination.host:
