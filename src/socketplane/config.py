@@ -89,6 +89,16 @@ class Paths:
         return self.root / "run/dbus/system_bus_socket"
 
     @property
+    def bgp(self) -> Path:
+        """Folder of our bgpd's control socket, which its name makes it."""
+        return self.run / "bgp"
+
+    @property
+    def bgp_socket(self) -> Path:
+        """Where our bgpd is told what to announce."""
+        return self.bgp / "bgpd.vty"
+
+    @property
     def docker_socket(self) -> Path:
         """dockerd's API socket."""
         return self.root / "run/docker.sock"

@@ -27,6 +27,7 @@ ALL = [
     daemons.plugin(PATHS),
     daemons.resolver(PATHS),
     daemons.agent(PATHS),
+    daemons.bgp(PATHS),
     daemons.docker(PATHS),
 ]
 UNITS = Path(unitfiles.__file__).parent / "units"
@@ -85,6 +86,12 @@ def test_the_intent_unit_serves_what_the_direct_daemon_serves() -> None:
         assert word in start.split()
 
 
+def test_the_bgp_unit_starts_what_the_direct_daemon_starts() -> None:
+    text = (UNITS / "socketplane-bgp.service").read_text().replace("\\\n", "")
+    start = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    assert start.removeprefix("ExecStart=").split() == list(daemons.bgp(PATHS).argv)
+
+
 def test_dockers_requests_wait_in_a_socket_that_outlives_the_agent() -> None:
     text = (UNITS / "socketplane-plugin.socket").read_text()
     assert f"ListenStream={PATHS.plugin_socket}" in text
@@ -95,11 +102,12 @@ def test_dockers_requests_wait_in_a_socket_that_outlives_the_agent() -> None:
 def test_systemd_understands_our_units(tmp_path: Path) -> None:
     program = tmp_path / "bin"
     program.mkdir()
-    for name in ("socketplane-agent", "socketplane-controller", "socketplane-plugin", "socketplane-resolver"):
+    for name in ("socketplane-agent", "socketplane-controller", "socketplane-plugin", "socketplane-resolver", "bgpd"):
         (program / name).write_text("#!/bin/sh\n")
         (program / name).chmod(0o755)
     for file in UNITS.iterdir():
-        (tmp_path / file.name).write_text(file.read_text().replace("@BIN@", str(program)))
+        text = file.read_text().replace("@BIN@", str(program)).replace("ExecStart=/usr/lib/frr", f"ExecStart={program}")
+        (tmp_path / file.name).write_text(text)
     units = [str(tmp_path / file.name) for file in UNITS.iterdir()]
     done = subprocess.run(["systemd-analyze", "--man=no", "verify", *units], capture_output=True, text=True)
     assert (done.returncode, [line for line in done.stderr.splitlines() if "socketplane" in line]) == (0, [])

@@ -13,6 +13,7 @@ import structlog
 from socketplane import wire
 from socketplane.agent import driver, ipam, mtu, networks, outbox, publisher, reconcile, report, shaping
 from socketplane.agent.adoption import Adoption
+from socketplane.agent.bgp.speaker import Speaker
 from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
 from socketplane.agent.denials import Denials
@@ -175,6 +176,8 @@ class Agent:
             around.paths.root, around.paths.resolver_socket, docker=lambda: around.docker.version, lead=around.lead
         )
         self.routed = Routed(self.state, self.link, around.admit)
+        self.bgp = Speaker(self.state, self.link, around.paths.bgp_socket, clock=around.clock)
+        self.bgp.sources.append(lambda: [claim.address for claim in self.claimer.claims if not claim.problem])
         self.prober = Prober(self.state, self.link, around.docker)
         self.conditions = Conditions(self.state, self.link, around.docker)
         self.reporter = report.Reporter(
@@ -193,6 +196,7 @@ class Agent:
                 *self.feed.alarms,
                 *self.names.alarms,
                 *(self.inner.alarms if self.inner else ()),
+                *self.bgp.alarms,
                 *around.alarms(),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
@@ -200,6 +204,7 @@ class Agent:
             resolver=lambda: (self.names.status, sorted(self.names.led)),
             floating=lambda: self.claimer.claims,
             installed=around.installed,
+            bgp=lambda: self.bgp.status,
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
@@ -253,6 +258,7 @@ class Agent:
                 "state": self.state.run,
                 "boundary": self._keep_confined,
                 "routed networks": self.routed.run,
+                "bgp": self.bgp.run,
                 "limits": self.shaper.run,
                 "mtu": self.mtu.run,
                 "published ports": self.publisher.run,

@@ -105,6 +105,7 @@ class Link:
         self._names_listeners: list[NamesListener] = []
         self._floating_listeners: list[Callable[[Mapping[Address, str]], None]] = []
         self._checks_listeners: list[ChecksListener] = []
+        self._bgp_listeners: list[Callable[[], None]] = []
         self._probe_listeners: list[Callable[[wire.ProbeOrder], None]] = []
         self.host = host
         """This host's name in the cluster."""
@@ -112,6 +113,8 @@ class Link:
         self.hosts: dict[str, wire.Host] = {}
         self.rules: wire.Rules | None = None
         """What decides about connections, as the controller told it last."""
+        self.bgp: wire.BgpSettings | None = None
+        """What this host has to do with BGP, as the controller told it last; None while none has."""
         self.limits: dict[str, wire.Limits] = {}
         """Limits of this host's endpoints, as the controller told them last; none where it lifted them."""
         self._deleted: dict[UUID, None] = {}
@@ -150,6 +153,10 @@ class Link:
     def on_checks(self, listener: ChecksListener) -> None:
         """Have `listener` called with the probes of services whose endpoints changed; and whether those are all."""
         self._checks_listeners.append(listener)
+
+    def on_bgp(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever BGP's settings may have changed."""
+        self._bgp_listeners.append(listener)
 
     def on_probe(self, listener: Callable[[wire.ProbeOrder], None]) -> None:
         """Have `listener` called with the connections that this host is told to try."""
@@ -252,7 +259,7 @@ class Link:
                     obey(change.probe)
                 continue
             self._apply(change)
-            if change.kind not in ("limits", "names", "floating", "checks"):
+            if change.kind not in ("limits", "names", "floating", "bgp", "checks"):
                 for listener in self._listeners:
                     listener()
 
@@ -260,6 +267,10 @@ class Link:
         if change.rules is not None:
             self.rules = change.rules
             for listener in self._rules_listeners:
+                listener()
+        if change.bgp is not None:
+            self.bgp = change.bgp
+            for listener in self._bgp_listeners:
                 listener()
         if change.limits is not None:
             self._take_limits(change.limits, whole=change.type == "snapshot")

@@ -37,6 +37,7 @@ class Reporter:
         resolver: Callable[[], tuple[wire.Resolver | None, Sequence[IPv4Address]]] = lambda: (None, ()),
         floating: Callable[[], Sequence[wire.Claim]] = lambda: (),
         installed: Callable[[], int] = lambda: 0,
+        bgp: Callable[[], wire.BgpStatus | None] = lambda: None,
         interval: float = INTERVAL,
         look_every: float = _LOOK_EVERY,
     ) -> None:
@@ -51,6 +52,7 @@ class Reporter:
         self._resolver = resolver
         self._floating = floating
         self._installed = installed
+        self._bgp = bgp
         self._interval = interval
         self._look_every = look_every
 
@@ -72,6 +74,7 @@ class Reporter:
             resolvers=list(led),
             floating=list(self._floating()),
             installed=self._installed(),
+            bgp=self._bgp(),
         )
 
     async def run(self) -> None:
@@ -81,7 +84,7 @@ class Reporter:
         loop = asyncio.get_running_loop()
         while True:
             report = await self.gather()
-            if sent is None or report.says_new(sent) or loop.time() >= due:
+            if sent is None or report.bgp != sent.bgp or report.says_new(sent) or loop.time() >= due:
                 try:
                     await self._link.call("PUT", f"/v1/hosts/{self._link.host}/report", report, patience=0)
                     sent, due = report, loop.time() + self._interval

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from socketplane.cli import (
+    bgp,
     cluster,
     endpoint,
     explain,
@@ -66,6 +67,7 @@ app.add_typer(pool.app, name="pool")
 app.add_typer(expose.app, name="expose")
 app.add_typer(policy.app, name="policy")
 app.add_typer(service.app, name="service")
+app.add_typer(bgp.app, name="bgp")
 explain.register(app)
 reach.register(app)
 app.add_typer(lab.app, name="lab")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,14 @@ class Http:
     path: str
 
 
-Probe = Database | Control | Http
+@dataclass(frozen=True, slots=True)
+class Vty:
+    """It works when it answers on this socket as FRR's daemons do."""
+
+    socket: Path
+
+
+Probe = Database | Control | Http | Vty
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +278,30 @@ def resolver(paths: Paths) -> Daemon:
         paths.log / "resolver.log",
         Http(paths.resolver_socket, "GET", "/"),
         ("socketplane-resolver.service",),
+    )
+
+
+def bgp_program() -> Path:
+    """Return where FRR's bgpd is, or would be: Debian's place, unless SOCKETPLANE_FRR names another folder."""
+    return Path(os.environ.get("SOCKETPLANE_FRR") or "/usr/lib/frr") / "bgpd"
+
+
+def bgp(paths: Paths) -> Daemon:
+    """FRR's bgpd, one of our own beside any that the administrator runs: it listens nowhere and touches no route.
+
+    Where FRR is not installed, there is none.
+    """
+    pidfile = paths.bgp / "bgpd.pid"
+    alone = ("-S", "-Z", "-n", "-p", "0", "-P", "0", "-f", "/dev/null")
+    own = ("-i", str(pidfile), "--vty_socket", str(paths.bgp), "--log", "stdout", "--log-level", "informational")
+    return Daemon(
+        "socketplane-bgp",
+        "BGP",
+        (str(bgp_program()), *alone, *own),
+        pidfile,
+        paths.log / "bgp.log",
+        Vty(paths.bgp_socket),
+        ("socketplane-bgp.service",),
     )
 
 

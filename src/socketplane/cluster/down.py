@@ -30,6 +30,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     paths = machine.paths
     docker = daemons.docker(paths)
     engine = rest.Docker(paths.docker_socket)
+    yield _stop(machine, daemons.bgp(paths))  # first: routers send elsewhere, or nowhere, before containers stop
     if probe.answers(docker):
         yield _containers(machine, engine, everything=machine.ours(docker), purge=purge)
     yield _stop(machine, daemons.agent(paths))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 
-from socketplane.cluster.daemons import Control, Daemon, Database, Http
+from socketplane.cluster.daemons import Control, Daemon, Database, Http, Vty
 from socketplane.cluster.run import CommandFailed, run
 
 PAUSE = 0.05
@@ -22,13 +23,15 @@ SECONDS = 5
 def answers(daemon: Daemon) -> bool:
     """Return whether a daemon works, whoever started it."""
     match daemon.probe:
-        case Database(socket, name):
-            return socket.exists() and name in _try(["ovsdb-client", f"--timeout={SECONDS}", "list-dbs", f"unix:{socket}"])
+        case Database(path, name):
+            return path.exists() and name in _try(["ovsdb-client", f"--timeout={SECONDS}", "list-dbs", f"unix:{path}"])
         case Control():
             control = control_socket(daemon)
             return control is not None and bool(_try(["ovs-appctl", f"--timeout={SECONDS}", "-t", str(control), "version"]))
-        case Http(socket, method, path):
-            return socket.exists() and 0 < http_status(socket, method, path) < 500
+        case Http(path, method, asked):
+            return path.exists() and 0 < http_status(path, method, asked) < 500
+        case Vty(path):
+            return _vty_answers(path)
 
 
 def control_socket(daemon: Daemon) -> Path | None:
@@ -85,6 +88,15 @@ def http_status(socket: Path, method: str, path: str) -> int:
     with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
         return asyncio.run(ask())
     return 0
+
+
+def _vty_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as vty, contextlib.suppress(OSError):
+        vty.settimeout(SECONDS)
+        vty.connect(str(path))
+        vty.sendall(b"show version\0")
+        return bool(vty.recv(1))
+    return False
 
 
 def _try(argv: list[str]) -> str:

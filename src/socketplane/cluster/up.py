@@ -87,6 +87,8 @@ def _host(machine: Machine) -> Iterator[Step]:
     yield _run(machine, daemons.ovn_controller(paths))
     yield _run(machine, daemons.plugin(paths))
     yield _run(machine, daemons.resolver(paths))
+    if daemons.bgp_program().exists():
+        yield _run(machine, daemons.bgp(paths))
     yield _run(machine, daemons.agent(paths))
     yield _run(machine, daemons.docker(paths))
     if machine.record.containers:

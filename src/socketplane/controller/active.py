@@ -14,6 +14,7 @@ import structlog
 
 from socketplane import wire
 from socketplane.compile import Compiler, Features
+from socketplane.controller import bgp
 from socketplane.controller.checks import CheckBook
 from socketplane.controller.denials import Denials
 from socketplane.controller.floating import FloatingBook
@@ -74,6 +75,7 @@ class Active:
             names=self.names.all_of(host) if host else None,
             floating=self.floating.all_of(host) if host else None,
             checks=self.checks.all_of(intent.endpoints_of_host.get(host, ())) if host else None,
+            bgp=bgp.settings(intent, host) if host else None,
         )
 
     def rules(self) -> wire.Rules | None:
@@ -117,6 +119,9 @@ class Active:
         for host, limits in self.limits.take(changes).items():
             told = {key: limits_of(found) for key, found in limits.items()}
             self.hub.tell(host, line_of(wire.Change(type="put", kind="limits", limits=told)))
+        intent = self.store.committed
+        for host in bgp.concerned(intent, [item for change in changes for item in (change.old, change.new)]):
+            self.hub.tell(host, line_of(wire.Change(type="put", kind="bgp", bgp=bgp.settings(intent, host))))
         for host, checks in self.checks.take(changes).items():
             self.hub.tell(host, line_of(wire.Change(type="put", kind="checks", checks=checks)))
         for hosts, names in self.names.take(changes):

@@ -10,6 +10,7 @@ from uuid import UUID
 from socketplane.controller.policyrows import Revision
 from socketplane.controller.rows import KINDS, ClusterRecord, Item, Key
 from socketplane.errors import NotFound, Unavailable
+from socketplane.model.bgp import BgpPeer
 from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.services import shorthand
 from socketplane.model.services.types import Service
@@ -35,6 +36,7 @@ class Intent:
         self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
         self.services = cast("dict[tuple[str, str], Service]", self._items[Service])
         self.tokens = cast("dict[str, Token]", self._items[Token])
+        self.bgp_peers = cast("dict[tuple[IPv4Address, str], BgpPeer]", self._items[BgpPeer])
         self.revisions = cast("dict[int, Revision]", self._items[Revision])
         self.pools = cast("dict[str, AddressPool]", self._items[AddressPool])
         self.floating = cast("dict[Address, Floating]", self._items[Floating])

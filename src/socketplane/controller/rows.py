@@ -11,8 +11,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any
 from uuid import UUID, uuid5
 
-from socketplane.controller import policyrows, servicerows
+from socketplane.controller import bgprows, policyrows, servicerows
 from socketplane.controller.policyrows import Revision, Row
+from socketplane.model.bgp import Bgp, BgpPeer
 from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.published import Published
 from socketplane.model.services.types import Service
@@ -48,6 +49,8 @@ Item = (
     | Token
     | AddressPool
     | Floating
+    | Bgp
+    | BgpPeer
 )
 Key = Hashable
 HostNames = Mapping[UUID, str]
@@ -299,6 +302,14 @@ KINDS: Mapping[type, Kind] = {
         lambda item: row_uuid("Revision", str(item.number)),
         policyrows.revision_row,
         lambda _, row, __: policyrows.revision(row),
+    ),
+    Bgp: Kind("Bgp", lambda _: "", lambda _: row_uuid("Bgp", ""), bgprows.bgp_row, lambda _, row, __: bgprows.bgp(row)),
+    BgpPeer: Kind(
+        "BgpPeer",
+        lambda item: (item.address, item.host),
+        lambda item: row_uuid("BgpPeer", f"{item.address}/{item.host}"),
+        bgprows.peer_row,
+        lambda _, row, __: bgprows.peer(row),
     ),
     Token: Kind("Token", lambda item: item.id, lambda item: row_uuid("Token", item.id), _token_row, _token),
     AddressPool: Kind(

@@ -54,6 +54,9 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | DELETE /v1/services/{network}/{name}     | admin  | |
 | PUT /v1/endpoints/{id}/drain             | admin  | `EndpointDrain` -> `Drained`: no service's backend any more |
 | POST /v1/hosts/{name}/conditions         | the host | `Conditions`: how its containers are, for services |
+| GET, PUT /v1/bgp                         | all; PUT admin | `Bgp`; PUT `BgpPut` |
+| GET, POST /v1/bgp/peers                  | all; POST admin | `BgpPeer`; POST `BgpPeerCreate` |
+| DELETE /v1/bgp/peers/{address}?host=     | admin  | |
 | GET, POST /v1/tokens; DELETE /v1/tokens/{id} | admin | `Token`; POST `TokenCreate` -> `TokenCreated` |
 | GET /v1/watch                            | all    | stream of `Change`, one JSON object a line |
 | GET /metrics, /openapi.json              | all    | Prometheus text, OpenAPI |
@@ -76,6 +79,17 @@ from socketplane.wire.base import (
     SystemId,
     UdpPort,
     Wire,
+)
+from socketplane.wire.bgp import (
+    Bgp,
+    BgpHost,
+    BgpNeighbour,
+    BgpPeer,
+    BgpPeerCreate,
+    BgpPut,
+    BgpSession,
+    BgpSettings,
+    BgpStatus,
 )
 from socketplane.wire.cluster import (
     Host,

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from socketplane.wire.base import Labels, Name, SystemId, Wire
+from socketplane.wire.bgp import BgpStatus
 from socketplane.wire.floating import Claim
 
 
@@ -71,13 +72,19 @@ class HostReport(Wire):
     resolver: Resolver | None = None
     """None while it does not run."""
     floating: Annotated[list[Claim], Field(max_length=65536)] = []
+    bgp: BgpStatus | None = None
+    """None where the host has no peers."""
 
     installed: int = 0
     """OVN's number (`nb_cfg`) of what its Open vSwitch does, from the northbound's last count."""
 
     def says_new(self, before: HostReport) -> bool:
-        """Return whether it says more than how much the resolver had to do."""
-        return self.model_copy(update={"resolver": None}) != before.model_copy(update={"resolver": None})
+        """Return whether it says more than how much the resolver had to do, and how many addresses BGP announces."""
+        return self._without_counts() != before._without_counts()
+
+    def _without_counts(self) -> HostReport:
+        bgp = self.bgp and self.bgp.model_copy(update={"announced": 0})
+        return self.model_copy(update={"resolver": None, "bgp": bgp})
 
 
 class Resolver(Wire):

@@ -6,6 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from socketplane.wire.base import EndpointId, Wire
+from socketplane.wire.bgp import BgpSettings
 from socketplane.wire.cluster import Host
 from socketplane.wire.endpoints import Limits
 from socketplane.wire.floating import AnyAddress
@@ -28,11 +29,11 @@ class Rules(Wire):
 class Change(Wire):
     """One line of GET /v1/watch: first a `snapshot`, then changes; `ping` every 5 s.
 
-    `interrupt`, `probe`, limits, names, floating and checks are for single hosts.
+    `interrupt`, `probe`, limits, names, floating, checks and BGP are for single hosts.
     """
 
     type: Literal["snapshot", "put", "delete", "ping", "interrupt", "probe"]
-    kind: Literal["network", "host", "rules", "limits", "names", "floating", "checks", ""] = ""
+    kind: Literal["network", "host", "rules", "limits", "names", "floating", "checks", "bgp", ""] = ""
     networks: list[Network] | None = None
     """Snapshot only. Pending networks are left out, here and below."""
     hosts: list[Host] | None = None
@@ -50,5 +51,7 @@ class Change(Wire):
     """To a host: all floating addresses that its endpoints hold."""
     checks: dict[EndpointId, list[Check]] | None = None
     """To a host, of its own endpoints, for services that probe: likewise; an empty list where there are none any more."""
+    bgp: BgpSettings | None = None
+    """To a host, whole; also in a snapshot."""
     id: str = ""
     """Delete: the network's id or the host's name."""

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from socketplane import __version__
-from socketplane.controller.api import cluster, endpoints, floating, hosts, networks, policies, probes, reach, services
+from socketplane.controller.api import bgp, cluster, endpoints, floating, hosts, networks, policies, probes, reach, services
 from socketplane.controller.api.answers import error_answer, invalid
 from socketplane.controller.api.describe import BODIES, ERRORS
 from socketplane.controller.api.gate import Gate, Handler
@@ -38,7 +38,7 @@ def make_routes(metrics: Metrics) -> FastAPI:
     app = FastAPI(
         title="SocketPlane", version=__version__, docs_url=None, redoc_url=None, responses=ERRORS, redirect_slashes=False
     )
-    nouns = (endpoints, networks, floating, hosts, policies, services, reach, probes, cluster)
+    nouns = (endpoints, networks, floating, hosts, policies, services, reach, probes, bgp, cluster)
     for router in (*(noun.router for noun in nouns), metrics.router()):
         app.include_router(router)
     app.add_exception_handler(SocketPlaneError, _known)

@@ -76,6 +76,11 @@ GET    /v1/reach/samples                       MEMBER
 POST   /v1/probes                              ADMIN
 GET    /v1/status                              MEMBER
 GET    /v1/watch                               MEMBER
+GET    /v1/bgp                                 MEMBER
+PUT    /v1/bgp                                 ADMIN
+GET    /v1/bgp/peers                           MEMBER
+POST   /v1/bgp/peers                           ADMIN
+DELETE /v1/bgp/peers/{address}                 ADMIN
 GET    /v1/tokens                              ADMIN
 POST   /v1/tokens                              ADMIN
 DELETE /v1/tokens/{token}                      ADMIN

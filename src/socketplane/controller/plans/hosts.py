@@ -9,7 +9,7 @@ from ipaddress import IPv4Address
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
-from socketplane.controller.plans import services
+from socketplane.controller.plans import bgp, services
 from socketplane.errors import Exhausted, InUse, InvalidInput, NameInUse, NotFound, Unauthenticated
 from socketplane.model.services import shorthand
 from socketplane.model.types import LABEL_HOST, LABEL_HOST_NAME, Host, Token
@@ -138,6 +138,7 @@ def remove(draft: Draft, name: str, *, force: bool) -> Host:
     for key in list(intent.leases_of_host.get(name, ())):
         if (lease := intent.leases[key]).released is None:
             draft.put(replace(lease, released=draft.now))
+    bgp.forget_host(draft, name)
     draft.remove(host)
     return host
 

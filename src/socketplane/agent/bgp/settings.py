@@ -1,0 +1,102 @@
+"""What bgpd has to be set to, what it is set to, and the commands from one to the other. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+_NOTHING = "socketplane-nothing"
+NOTHING_COMES_IN = f"route-map {_NOTHING} deny 10"
+"""Hosts tell, they don't listen: routers' tables are of no use here."""
+_AS = re.compile(r"router bgp (\d+)")
+_NEIGHBOR = re.compile(r"neighbor (\S+) (remote-as|password) (\S+)")
+_NETWORK = re.compile(r"network (\S+)/32")
+_FAMILY, _FAMILY_ENDS = "address-family ipv4 unicast", "exit-address-family"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbor:
+    """A router."""
+
+    asn: int
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Of bgpd: what it is, whom it tells, and what. Without an AS number it is nothing yet."""
+
+    asn: int | None = None
+    router: IPv4Address | None = None
+    """Its id."""
+    neighbors: Mapping[IPv4Address, Neighbor] = field(default_factory=dict)
+    addresses: frozenset[IPv4Address] = frozenset()
+
+
+def parse(running: str) -> Settings:
+    """Return what `show running-config` says."""
+    asn, router = None, None
+    told: dict[IPv4Address, dict[str, str]] = {}
+    addresses = set()
+    for line in map(str.strip, running.splitlines()):
+        if found := _AS.fullmatch(line):
+            asn = int(found[1])
+        elif line.startswith("bgp router-id "):
+            router = IPv4Address(line.split()[2])
+        elif found := _NEIGHBOR.fullmatch(line):
+            told.setdefault(IPv4Address(found[1]), {})[found[2]] = found[3]
+        elif found := _NETWORK.fullmatch(line):
+            addresses.add(IPv4Address(found[1]))
+    neighbors = {
+        address: Neighbor(int(about["remote-as"]), about.get("password", ""))
+        for address, about in told.items()
+        if "remote-as" in about
+    }
+    return Settings(asn, router, neighbors, frozenset(addresses))
+
+
+def commands(have: Settings, want: Settings) -> list[str]:
+    """Return what makes bgpd so, in configuration mode; nothing where it is so already."""
+    found: list[str] = []
+    if have.asn is not None and (have.asn, have.router) != (want.asn, want.router):
+        found.append(f"no router bgp {have.asn}")
+        have = Settings()
+    if want.asn is None or have == want:
+        return found
+    if have.asn is None:
+        found.append(NOTHING_COMES_IN)
+    return [*found, f"router bgp {want.asn}", *_within(have, want)]
+
+
+def _within(have: Settings, want: Settings) -> Iterator[str]:
+    if have.asn is None:
+        yield from _begin(want)
+    changed = {address: neighbor for address, neighbor in want.neighbors.items() if have.neighbors.get(address) != neighbor}
+    for address in sorted(have.neighbors):
+        if address in changed or address not in want.neighbors:
+            yield f"no neighbor {address}"
+    for address, neighbor in sorted(changed.items()):
+        yield f"neighbor {address} remote-as {neighbor.asn}"
+        if neighbor.password:
+            yield f"neighbor {address} password {neighbor.password}"
+        yield f"neighbor {address} timers connect 5"
+    yield _FAMILY
+    yield from (f"neighbor {address} route-map {_NOTHING} in" for address in sorted(changed))
+    yield from _networks(have.addresses, want.addresses)
+    yield _FAMILY_ENDS
+
+
+def _begin(want: Settings) -> Iterator[str]:
+    yield f"bgp router-id {want.router}"
+    yield "bgp log-neighbor-changes"
+    yield "no bgp ebgp-requires-policy"
+    yield "no bgp network import-check"  # the addresses are in no table: containers are behind Open vSwitch
+    yield "bgp graceful-restart-disable"  # who is gone has no containers to reach
+    yield "timers bgp 3 9"
+
+
+def _networks(have: Collection[IPv4Address], want: Collection[IPv4Address]) -> Iterator[str]:
+    yield from (f"no network {address}/32" for address in sorted(set(have) - set(want)))
+    yield from (f"network {address}/32" for address in sorted(set(want) - set(have)))

@@ -1,0 +1,62 @@
+"""What BGP's part of the intent means for each host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address
+
+from socketplane import wire
+from socketplane.controller.intent import Intent
+from socketplane.controller.reports import Reports
+from socketplane.controller.rows import Item
+from socketplane.model.bgp import Bgp, BgpPeer
+
+
+def settings(intent: Intent, host: str) -> wire.BgpSettings:
+    """Return what a host is told."""
+    bgp = intent.get(Bgp, "")
+    if bgp is None:
+        return wire.BgpSettings()
+    peers = sorted((peer for peer in intent.bgp_peers.values() if peer.is_of(host)), key=lambda peer: peer.address)
+    told = [wire.BgpNeighbour(address=peer.address, asn=peer.asn, password=peer.password) for peer in peers]
+    return wire.BgpSettings(asn=bgp.asn, peers=told)
+
+
+def concerned(intent: Intent, changed: Sequence[Item | None]) -> list[str]:
+    """Return the hosts to whom these values say something new."""
+    if any(isinstance(item, Bgp) for item in changed):
+        return list(intent.hosts)
+    peers = [item for item in changed if isinstance(item, BgpPeer)]
+    return [host for host in intent.hosts if any(peer.is_of(host) for peer in peers)] if peers else []
+
+
+def overview(intent: Intent, reports: Reports) -> wire.Bgp:
+    """Return all of it."""
+    bgp = intent.get(Bgp, "")
+    return wire.Bgp(
+        asn=bgp.asn if bgp else None,
+        peers=[shown(intent.bgp_peers[key]) for key in sorted(intent.bgp_peers)],
+        hosts=[_host(intent, reports, host) for host in sorted(intent.hosts)] if bgp else [],
+    )
+
+
+def shown(peer: BgpPeer) -> wire.BgpPeer:
+    """Return a peer for people."""
+    return wire.BgpPeer(address=peer.address, asn=peer.asn, host=peer.host, password=bool(peer.password))
+
+
+def _host(intent: Intent, reports: Reports, host: str) -> wire.BgpHost:
+    report, _ = reports.get(host)
+    return wire.BgpHost(host=host, status=report.bgp if report else None, announced=_announced(intent, host))
+
+
+def _announced(intent: Intent, host: str) -> list[IPv4Address]:
+    if not any(peer.is_of(host) for peer in intent.bgp_peers.values()):
+        return []
+    found: set[IPv4Address] = set()
+    for key in intent.endpoints_of_host.get(host, ()):
+        endpoint = intent.endpoints[key]
+        if intent.networks[endpoint.network].routed:
+            found.add(endpoint.address)
+        found.update(address for address in intent.floating_of_holder.get(key, ()) if isinstance(address, IPv4Address))
+    return sorted(found)

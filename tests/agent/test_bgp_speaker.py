@@ -1,0 +1,102 @@
+"""The agent and a real bgpd, without a router: what is announced follows containers, and who restarts what."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from socketplane.agent.bgp.settings import parse
+from socketplane.agent.bgp.vty import Refused, Vty
+from socketplane.errors import Unavailable
+from support.frr import frr
+
+PEER = {"address": "203.0.113.254", "asn": 64600, "password": "geheim"}
+
+
+@pytest.fixture
+async def programs():
+    return await asyncio.to_thread(frr)
+
+
+@asynccontextmanager
+async def bgpd(host, programs):
+    """Run it as `socketplane up` would; it listens nowhere, and its router is nobody's address."""
+    folder = host.paths.bgp
+    folder.mkdir(parents=True, exist_ok=True)
+    files = ("-f", "/dev/null", "-i", str(folder / "bgpd.pid"), "--vty_socket", str(folder))
+    process = await asyncio.create_subprocess_exec(
+        str(programs / "bgpd"), "-S", "-Z", "-n", "-p", "0", "-P", "0", *files, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def running(host):
+    """Return what bgpd is set to."""
+    vty = await Vty.open(host.paths.bgp_socket)
+    try:
+        return parse(await vty.run("show running-config"))
+    finally:
+        vty.close()
+
+
+async def test_what_is_announced_follows_containers(world, h1, until, programs):
+    await world.admin.call("PUT", "/v1/bgp", {"asn": 64512})
+    await world.admin.call("POST", "/v1/bgp/peers", PEER)
+    await until(lambda: h1.agent.bgp.alarms)
+    assert "bgpd does not run; install the package frr, then `socketplane up`" in h1.agent.bgp.alarms[0]
+    await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True})
+    await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    await until(lambda: {"front", "web"} <= h1.engine.names())
+
+    async def announces(*addresses):
+        try:
+            found = await running(h1)
+        except Unavailable:  # it is starting
+            return False
+        return sorted(map(str, found.addresses)) == sorted(addresses) and found
+
+    async with bgpd(h1, programs) as process:
+        first = await h1.engine.run("a", "front")
+        await h1.engine.run("b", "web")
+        (one,) = [place.address.split("/")[0] for place in first.places.values()]
+        found = await until(lambda: announces(one), 10)
+        assert (found.asn, str(found.router)) == (64512, "127.0.0.1")
+        assert [(str(peer), about.password) for peer, about in found.neighbors.items()] == [(PEER["address"], "geheim")]
+        status = await until(lambda: h1.agent.bgp.status.sessions and h1.agent.bgp.status)
+        assert (status.running, status.version[:1].isdigit(), status.sessions[0].established) == (True, True, False)
+        second = await h1.engine.run("c", "front")
+        (two,) = [place.address.split("/")[0] for place in second.places.values()]
+        await until(lambda: announces(one, two))
+        await h1.stop()
+        await world.stop()
+        assert await announces(one, two), "neither needs to be there"
+        await h1.start()
+        await h1.engine.rm(first)
+        again = await until(lambda: announces(two))
+        assert again.neighbors == found.neighbors, "without a controller, sessions stay as they are"
+        process.kill()
+    await world.start()
+    async with bgpd(h1, programs):
+        await until(lambda: announces(two), 20)
+        await world.admin.call("DELETE", f"/v1/bgp/peers/{PEER['address']}")
+
+        async def silent():
+            return (await running(h1)).asn is None
+
+        await until(silent, 10)
+    assert (h1.agent.bgp.alarms, h1.agent.bgp.status) == ([], None)
+
+
+async def test_a_refusal_tells_no_secret(h1, until, programs):
+    async with bgpd(h1, programs):
+        await until(lambda: h1.agent.bgp.version)
+        vty = await Vty.open(h1.paths.bgp_socket)
+        with pytest.raises(Refused) as refused:
+            await vty.configure(["neighbor 192.0.2.1 password geheim"])
+        vty.close()
+    assert "geheim" not in str(refused.value)
