@@ -104,12 +104,18 @@ async def test_several_networks_connect_and_disconnect(world: World) -> None:
     assert "docker_gwbridge" not in bridges.out.split()
 
 
-async def test_an_internal_network_has_no_default_route(world: World) -> None:
+async def test_an_internal_networks_default_route_leads_nowhere(world: World) -> None:
+    """It is there for questions about names (tests/lab/test_names.py)."""
     h1, h2, _ = world.hosts
     await world.network("inner", "--internal")
     address = await h2.run("there", "inner", command=SERVE)
     await h1.run("here", "inner")
-    assert "default" not in (await h1.inside("here", "ip", "route")).out
+    (network,) = await h1.read("network", "inspect", "inner")
+    assert f"default via {network['gateway']} dev eth0" in (await h1.inside("here", "ip", "route")).out
+    tried = await h1.inside(
+        "here", "socat", "-u", "OPEN:/dev/null", f"TCP:{world.lab.fabric.management}:54,connect-timeout=9"
+    )
+    assert "refused" in tried.err, "at once"
     assert await h1.connects("here", address)
 
 
