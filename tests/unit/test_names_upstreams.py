@@ -10,6 +10,7 @@ import pytest
 from socketplane.agent.names.upstreams import Servers, read
 
 ONE, TWO, THREE, STUB = (IPv4Address(text) for text in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.53"))
+HOME = IPv4Address("127.0.0.1")
 DOCKERS = (IPv4Address("8.8.8.8"), IPv4Address("8.8.4.4"))
 
 
@@ -25,7 +26,15 @@ DOCKERS = (IPv4Address("8.8.8.8"), IPv4Address("8.8.4.4"))
         ),
         ("nameserver 127.0.0.53\n", "nameserver 192.0.2.3\n", "", Servers((STUB,), (THREE,))),
         ("nameserver 127.0.0.53\n", "", "", Servers((STUB,), (STUB,))),
-        ("nameserver 192.0.2.1\n", "", '{"dns": ["192.0.2.2", "x"]}', Servers((ONE,), (TWO,), of_docker=True)),
+        ("nameserver 192.0.2.1\n", "", '{"dns": ["192.0.2.2", "x"]}', Servers((TWO,), (TWO,), of_docker=True)),
+        (
+            "nameserver 192.0.2.1\n",
+            "",
+            '{"dns": ["192.0.2.3", "192.0.2.2"]}',
+            Servers((TWO,), (THREE, TWO), of_docker=True),
+        ),
+        ("nameserver 192.0.2.1\n", "", '{"dns": ["192.0.2.3"]}', Servers((ONE,), (THREE,), of_docker=True)),
+        ("nameserver 192.0.2.1\n", "", '{"dns": ["127.0.0.1"]}', Servers((ONE,), (HOME,), of_docker=True)),
         ("nameserver 192.0.2.3\nnameserver 192.0.2.1\n", "", "{}", Servers((ONE,), (THREE, ONE))),
         ("", "", "", Servers(DOCKERS, DOCKERS)),
     ],
@@ -40,7 +49,7 @@ def test_servers(tmp_path: Path, resolv: str, behind: str, daemon: str, expected
         if text:
             (tmp_path / name).write_text(text)
     assert read(tmp_path, (THREE,)) == expected
-    assert read(tmp_path, ()).loopback_only is (expected.handed == (STUB,))
+    assert read(tmp_path, ()).loopback_only is (expected.handed in ((STUB,), (HOME,)))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"dns": 5}', "\x00"])

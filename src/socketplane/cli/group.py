@@ -16,7 +16,7 @@ from socketplane.errors import SocketPlaneError, Unavailable
 
 FAILED = 1
 ORDER = (
-    *("up", "join", "leave", "down", "status", "token", "host", "network", "endpoint", "pool", "expose"),
+    *("up", "join", "leave", "down", "status", "token", "host", "network", "endpoint", "pool", "expose", "names"),
     *("policy", "explain", "reach", "lab", "version", "completion"),
 )
 """Commands as the help lists them: as one needs them."""

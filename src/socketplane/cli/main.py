@@ -16,6 +16,7 @@ from socketplane.cli import (
     expose,
     host,
     lab,
+    names,
     network,
     policy,
     pool,
@@ -65,6 +66,7 @@ app.add_typer(network.app, name="network")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(pool.app, name="pool")
 app.add_typer(expose.app, name="expose")
+app.add_typer(names.app, name="names")
 app.add_typer(policy.app, name="policy")
 app.add_typer(service.app, name="service")
 app.add_typer(bgp.app, name="bgp")

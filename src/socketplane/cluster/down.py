@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from socketplane.cluster import daemons, network, openvswitch, ovn, probe, rest, underlay, unitfiles
+from socketplane.cluster import daemons, dockerdns, network, openvswitch, ovn, probe, rest, underlay, unitfiles
 from socketplane.cluster.daemons import Daemon
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.run import CommandFailed, run
@@ -17,7 +17,7 @@ from socketplane.cluster.steps import Progress, Step, perform
 from socketplane.errors import Unavailable
 
 AGAIN = "mend that and run `socketplane down` again"
-_OURS = re.compile(r"sp0|s[pc][0-9a-f]{12}")
+_OURS = re.compile(r"sp0|s[pc][0-9a-f]{12}|spn[0-9a-f]{12}")
 
 
 def down(machine: Machine, progress: Progress) -> bool:
@@ -45,6 +45,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
         yield _stop(machine, daemon)
     yield _undo("Open vSwitch to undo", lambda: not _crashed(machine), lambda: _revive(machine))
     yield _undo("gateway", lambda: not (machine.joined and _wired()), _unwire)
+    yield _undo("Docker's dns", lambda: not dockerdns.ours(paths), lambda: dockerdns.forget(paths))
     yield _stop(machine, daemons.resolver(paths))  # after the firewall that leads queries to it
     yield _undo("underlay", lambda: machine.record.moved is None, lambda: underlay.put_back(machine))
     yield _undo("chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore(machine))

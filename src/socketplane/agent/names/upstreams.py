@@ -18,7 +18,7 @@ _DOCKERS_OWN = (IPv4Address("8.8.8.8"), IPv4Address("8.8.4.4"))
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """`asked` are those that the host itself asks, in order; `handed` those that Docker's resolver asks for containers."""
+    """`asked` are those that our resolver asks, in order; `handed` those that Docker's resolver asks for containers."""
 
     asked: tuple[IPv4Address, ...] = ()
     handed: tuple[IPv4Address, ...] = ()
@@ -36,8 +36,10 @@ class Servers:
 def read(root: Path, own: Sequence[IPv4Address]) -> Servers:
     """Read the host's settings and Docker's; `own` are our own addresses, which are never asked. Blocks on the disk."""
     listed = _nameservers(_text(root / "etc/resolv.conf"))
-    asked = tuple(address for address in listed if address not in own)[:AT_MOST]
     handed, complaint = _of_docker(root / "etc/docker/daemon.json")
+    # Whom Docker would ask for containers knows what they should know.
+    for_containers = tuple(address for address in handed if not address.is_loopback and address not in own)
+    asked = (for_containers or tuple(address for address in listed if address not in own))[:AT_MOST]
     of_docker = bool(handed)
     if not of_docker:
         handed = listed

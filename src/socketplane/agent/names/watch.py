@@ -59,7 +59,7 @@ class Watch:
         if (reason := self._not_asked()) is not None:
             found.append(
                 f"containers here don't find those of other hosts by name: {reason}; start them with `--dns "
-                f'{RESOLVER_ADDRESS}`, or have Docker do it for all: "dns": ["{RESOLVER_ADDRESS}"] in daemon.json'
+                f"{RESOLVER_ADDRESS}`, or have Docker do it for all: `socketplane names enable` on this host"
             )
         return found
 
