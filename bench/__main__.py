@@ -1,6 +1,6 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only controller|policy|scale|enforcement|attach|traffic|shaping] [--rounds N] [-o table|json] [--write]
+python -m bench [--only controller|policy|scale|enforcement|attach|traffic|shaping|names] [--rounds N] [-o FORMAT] [--write]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench import attach, controller, peers, policy_lab, policy_report, scale_report, shaping, table, traffic
+from bench import attach, controller, naming, peers, policy_lab, policy_report, scale_report, shaping, table, traffic
 from bench.peers import Peers
 from bench.report import Section, merged
 from bench.table import Figure
@@ -23,7 +23,8 @@ from socketplane.lab import build, labs
 NAME = "bench"
 REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
 FEW, MANY = 990, 9000
-CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "shaping")
+CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "shaping", "names")
+ABOUTS = {naming.TITLE: naming.ABOUT}
 DAEMONS = ("controller", "agent", "plugin")
 
 
@@ -45,9 +46,9 @@ def main() -> None:
             sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
     if options.only in (None, "enforcement"):
         sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
-    if options.only in (None, "attach", "traffic", "shaping"):
+    if options.only in (None, "attach", "traffic", "shaping", "names"):
         on_engines = asyncio.run(_on_engines(options.only, options.rounds))
-        sections |= {title: Section(figures) for title, figures in on_engines.items()}
+        sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
     found = {title: section.figures for title, section in sections.items()}
     text = "\n".join(table.show(title, figures) for title, figures in found.items())
     sys.stdout.write(table.as_json(found) + "\n" if options.output == "json" else text)
@@ -85,6 +86,8 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
             sections["Traffic"] = await traffic.measure(ready)
         if only in (None, "shaping"):
             sections["Limits of TrafficPolicies"] = await shaping.measure(ready)
+        if only in (None, "names"):
+            sections[naming.TITLE] = await naming.measure(ready)
         if only in (None, "attach"):
             sections["docker run -d"] = await _attach(ready, rounds)
     finally:
