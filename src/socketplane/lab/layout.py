@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ CACHE = Path("/var/cache/socketplane-lab")
 """The image's tarball, shared by all labs and kept when they go."""
 MANAGEMENT = IPv4Network("198.18.0.0/24")
 UNDERLAY = IPv4Network("198.19.0.0/24")
+PROGRAMS = "SOCKETPLANE_LAB_PROGRAMS"
+"""Environment variable: a folder of programs that go before the distribution's."""
 FABRIC = "fabric"
 """The machine that holds the bridges; it has the last address of both networks and stands for a stranger outside."""
 MAX_HOSTS = 32
@@ -68,10 +71,17 @@ def address(network: IPv4Network, machine: str) -> IPv4Address:
     return network[-2] if machine == FABRIC else network[int(machine[1:])]
 
 
+def programs() -> Path | None:
+    """Return the folder whose programs machines run in the place of the distribution's (another release's dockerd, ...)."""
+    given = os.environ.get(PROGRAMS)
+    return Path(given).resolve() if given else None
+
+
 def program_path() -> str:
     """Return the PATH inside a machine: our programs, the distribution's, then what was put into /usr/local."""
+    others = f"{found}:" if (found := programs()) else ""
     distribution = "/usr/sbin:/usr/bin:/sbin:/bin"
-    return f"{Path(sys.prefix) / 'bin'}:{distribution}:/usr/local/sbin:/usr/local/bin"
+    return f"{Path(sys.prefix) / 'bin'}:{others}{distribution}:/usr/local/sbin:/usr/local/bin"
 
 
 def checkout() -> Path:
@@ -81,5 +91,6 @@ def checkout() -> Path:
 
 
 def shared() -> list[Path]:
-    """Return folders that our programs need inside a machine: the checkout and the Python that runs it."""
-    return sorted({checkout(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()} - {Path("/usr")})
+    """Return folders that are needed inside a machine: the checkout, the Python that runs it, others' programs."""
+    needed = {checkout(), Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve(), programs()}
+    return sorted(path for path in needed - {Path("/usr")} if path is not None)
