@@ -44,18 +44,27 @@ class NameServer(asyncio.DatagramProtocol):
         self.said: Said = lambda _: None
         self.asked: list[dns.message.Message] = []
         self.streams = 0
+        self.ports: list[int] = []
+        """From which ports questions came."""
+        self.lies: bytes | None = None
+        """What a stream is answered with, whatever was asked."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.ports.append(addr[1])
         if reply := self._reply(data):
             self.transport.sendto(reply, addr)  # type: ignore[attr-defined]
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.streams += 1
         data = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
-        if reply := self._reply(data):
+        if self.lies is not None:
+            self._reply(data)
+            writer.write(self.lies)
+            await writer.drain()
+        elif reply := self._reply(data):
             writer.write(len(reply).to_bytes(2, "big") + reply)
             await writer.drain()
         writer.close()

@@ -242,3 +242,27 @@ def test_where_a_service_has_a_name_it_is_the_service(table: Table) -> None:
     table.discard("s1")
     table.set_silent(())
     assert ask(table, "api") == ("NOERROR", ["10.192.0.10", "10.192.0.11"])
+
+
+LOOP, HEADER = b"\xc0\x0c", b"\0\7\1\0\0\1\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        HEADER + LOOP + b"\0\1\0\1",  # a name that is itself
+        HEADER + b"\1a" + LOOP + b"\0\1\0\1",  # and so for ever longer
+        HEADER + b"\xc0\xff\0\1\0\1",  # one that is behind the end
+        HEADER[:4] + b"\xff\xff" * 4 + b"\1a\0\0\1\0\1",  # counts of what isn't there
+        HEADER[:4] + b"\0\2\0\0\0\0\0\0" + b"\1a\0\0\1\0\1" * 2,  # two questions
+        HEADER + b"\x3f" + b"a" * 20,
+        HEADER + (b"\x3f" + b"a" * 63) * 5 + b"\0\0\1\0\1",  # longer than a name may be
+        HEADER + b"\x80a\0\0\1\0\1",
+    ],
+)
+def test_what_hostile_packets_get_is_small(table: Table, wire: bytes) -> None:
+    said = decide(table, INSIDE, ASKER, wire)
+    assert not isinstance(said, Forward)
+    assert said.wire[:2] == wire[:2]
+    assert said.wire[3] & 0xF == dns.rcode.FORMERR
+    assert len(said.wire) <= len(wire)

@@ -91,14 +91,6 @@ async def test_everything_else_is_asked_of_the_hosts_servers() -> None:
         assert server.counts == {"forwarded": 3}
 
 
-async def test_ids_towards_servers_are_not_the_clients() -> None:
-    async with name_server("127.0.0.2") as (upstream, port), resolver(["127.0.0.2"], port) as server:
-        upstream.said = saying("192.0.2.7")
-        for _ in range(20):
-            await by_udp(server, query("example.com", id=1))
-        assert len({asked.id for asked in upstream.asked}) > 10
-
-
 async def test_the_next_server_is_asked_when_one_is_down_silent_or_failing() -> None:
     async with name_server("127.0.0.4") as (good, port), name_server("127.0.0.3", port) as (bad, _):
         good.said = saying("192.0.2.7")
@@ -135,6 +127,67 @@ async def test_a_reply_to_something_else_is_none(said: object) -> None:
         async with resolver(["127.0.0.2"], port, attempt=0.1) as server:
             assert read(await by_udp(server, query("x.example"))) == ("SERVFAIL", [])
             assert read((await by_tcp(server, query("x.example")))[0]) == ("SERVFAIL", [])
+
+
+async def test_who_guesses_meets_another_port_and_id_each_time() -> None:
+    async with name_server("127.0.0.2") as (upstream, port), resolver(["127.0.0.2"], port) as server:
+        upstream.said = saying("192.0.2.7")
+        for _ in range(20):
+            await by_udp(server, query("example.com", id=1))
+        assert len(set(upstream.ports)) > 10
+        assert len({asked.id for asked in upstream.asked}) > 10
+
+
+async def test_nonsense_before_the_answer_does_not_keep_it_from_arriving() -> None:
+    async with name_server("127.0.0.2") as (upstream, port), resolver(["127.0.0.2"], port) as server:
+
+        def say(asked: dns.message.Message) -> bytes | None:
+            address = ("127.0.0.1", upstream.ports[-1])
+            for lie in (b"", b"\0", _other_id(asked), _other_name(asked) or b"", asked.to_wire(), b"\xff" * 4000):
+                upstream.transport.sendto(lie, address)  # type: ignore[attr-defined]
+            return saying("192.0.2.7")(asked)
+
+        upstream.said = say
+        assert read(await by_udp(server, query("x.example"))) == ("NOERROR", ["192.0.2.7"])
+        assert server.counts == {"forwarded": 1}
+
+
+@pytest.mark.parametrize(
+    "lies", [b"", b"\0", b"\0\0", b"\xff\xff" + b"x" * 30, b"\0\x05" + b"x" * 500, b"\0\x20" + b"\xc0\x0c" * 16]
+)
+async def test_a_server_that_lies_by_tcp_is_passed_over_in_time(lies: bytes) -> None:
+    async with name_server("127.0.0.2") as (bad, port), name_server("127.0.0.3", port) as (good, _):
+        bad.lies, good.said = lies, saying("192.0.2.7")
+        async with resolver(["127.0.0.2", "127.0.0.3"], port, attempt=0.2) as server:
+            assert read((await by_tcp(server, query("x.example")))[0]) == ("NOERROR", ["192.0.2.7"])
+            assert read((await by_tcp(server, query("one")))[0]) == ("NOERROR", ["10.192.0.9"])
+
+
+async def test_names_of_ours_go_on_while_servers_are_silent() -> None:
+    async with name_server("127.0.0.2") as (upstream, port), resolver(["127.0.0.2"], port, patience=0.5) as server:
+        lost = [asyncio.create_task(by_udp(server, query(f"x{number}.example"))) for number in range(10)]
+        await _waits(upstream, 10)
+        assert read(await by_udp(server, query("one"))) == ("NOERROR", ["10.192.0.9"])
+        assert [read(reply) for reply in await asyncio.gather(*lost)] == [("SERVFAIL", [])] * 10
+
+
+async def test_a_client_that_dawdles_is_cut_off_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socketplane.agent.names.server.IDLE", 0.3)
+    async with resolver([]) as server:
+        reader, writer = await asyncio.open_connection(HOME, server.port)
+        wire = query("one")
+        slow = asyncio.create_task(_drip(writer, len(wire).to_bytes(2, "big") + wire))
+        assert read((await by_tcp(server, query("one")))[0]) == ("NOERROR", ["10.192.0.9"])
+        assert await asyncio.wait_for(reader.read(), 5) == b"", "it would have taken three seconds"
+        slow.cancel()
+        writer.close()
+        assert server.counts == {"answered": 1}
+
+
+async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
+    for byte in data:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.1)  # slower than is waited for
 
 
 async def _waits(upstream: NameServer, count: int) -> None:
