@@ -45,7 +45,7 @@ def test_behind_dockers_users_and_before_everybody_else() -> None:
     ("forward", "right"),
     [
         (["DOCKER-USER", "SOCKETPLANE"], True),
-        (["DOCKER-USER", "DOCKER", "SOCKETPLANE"], True),
+        (["DOCKER-USER", "DOCKER", "SOCKETPLANE"], False),
         (["SOCKETPLANE", "DOCKER-USER"], False),
         (["DOCKER-USER", "SOCKETPLANE", "SOCKETPLANE"], False),
         (["DOCKER-USER"], False),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,14 @@ class Firewalld:
         self.alarms: list[str] = []
         """What a person has to put right."""
 
-    async def ensure(self, underlay: str | None) -> None:
-        """Have `sp0` in a zone, and tunnels accepted that come by the link `underlay`. Never fails: `alarms` tells."""
+    async def ensure(self, underlay: Collection[str]) -> None:
+        """Have `sp0` in a zone, and tunnels accepted that come by these links. Never fails: `alarms` tells."""
         try:
             async with asyncio.timeout(_PATIENCE), self._connected() as router:
                 if router is not None:
                     await self._bind(router)
-                    if underlay is not None:
-                        await self._open(router, underlay)
+                    for link in underlay:
+                        await self._open(router, link)
             self.alarms = []
         except (DBusErrorResponse, OSError, TimeoutError, EOFError) as error:
             told = f"firewalld does not do as asked, and may keep containers from getting out: {_reason(error)}"

@@ -28,7 +28,7 @@ from socketplane.agent.netlink import Netlink
 from socketplane.agent.rows import SwitchPort
 from socketplane.agent.ruleset import Boundary, Forward
 from socketplane.agent.ruleset6 import Boundary6
-from socketplane.agent.surroundings import find_exits, link_of
+from socketplane.agent.surroundings import find_exits, links_of
 from socketplane.agent.switch import Switch
 from socketplane.agent.watch import KernelEvents
 from socketplane.config import Paths
@@ -57,6 +57,7 @@ class Gateway:
         self._firewalld = Firewalld(paths.system_bus, paths.state / "firewalld.json")
         self._forwarding = Forwarding(paths.state / "forwarding.json")
         self._forwarding6 = Forwarding6(paths.state / "forwarding6.json")
+        self._underlay = identity.address
         self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway, underlay=identity.address)
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
@@ -183,15 +184,14 @@ class Gateway:
     async def _follow_firewalls(self) -> None:
         """Look at what somebody may have flushed or reloaded."""
         await self._ensure_firewall(always=True)
-        if self._boundary.underlay is not None:
-            await self._firewalld.ensure(await self._netlink.call(partial(link_of, address=self._boundary.underlay)))
+        await self._firewalld.ensure(self._boundary.ends)
 
     async def _ensure_firewall(self, *, always: bool) -> None:
         if self._waits:
             return
-        exits, guarded = await self._netlink.call(self._look_around)
+        exits, guarded, ends = await self._netlink.call(self._look_around)
         six = await self._netlink.call(self._look_around6)
-        self._boundary = replace(self._boundary, exits=exits, guarded=guarded, ipv6=six)
+        self._boundary = replace(self._boundary, exits=exits, guarded=guarded, ends=ends, ipv6=six)
         if always or self._boundary != self._applied:
             await self._apply()
         if changed := await self._netlink.call(lambda _: self._forwarding.ensure(exits)):
@@ -208,9 +208,9 @@ class Gateway:
             await self._firewall.ensure(boundary)
             self._applied = boundary
 
-    def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str]]:
+    def _look_around(self, ipr: IPRoute) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
         exits = find_exits(ipr, hostport.NAME)
-        return exits, self._forwarding.guarded(exits)
+        return exits, self._forwarding.guarded(exits), links_of(ipr, self._underlay)
 
     def _look_around6(self, ipr: IPRoute) -> Boundary6 | None:
         pool = self._want.pool6

@@ -22,6 +22,7 @@ _SETTINGS = {
     "forwarding": "1",
     "accept_redirects": "0",
     "send_redirects": "0",
+    "accept_source_route": "0",
     "route_localnet": "1",  # what the host sends to 127.0.0.1:PORT may leave here; the firewall lets nothing back in so
 }
 

@@ -46,7 +46,7 @@ class Saved:
         return [chain for chain in CHAINS if self._policy(chain) != "ACCEPT" or self._others(chain)]
 
     def called(self) -> bool:
-        """Return whether every closed chain calls ours once, and Docker's users' lines come first."""
+        """Return whether every closed chain calls ours once, behind Docker's users' lines and before everybody else's."""
         return not self._stray() and all(self._calls(chain) for chain in self.closed())
 
     def ours(self) -> list[str]:
@@ -74,7 +74,7 @@ class Saved:
 
     def _calls(self, chain: str) -> bool:
         rules = self.rules(chain)
-        return rules.count(_call(chain)) == 1 and rules.index(_call(chain)) + 1 >= _position(self._others(chain))
+        return rules.count(_call(chain)) == 1 and rules.index(_call(chain)) + 1 == _position(self._others(chain))
 
     def _stray(self) -> int:
         return self.rules(DOCKER_CHAIN).count(f"-A {DOCKER_CHAIN} -j {CHAINS['FORWARD']}")
@@ -88,10 +88,11 @@ class Saved:
 
 def rules(boundary: Boundary, version: int = 4) -> list[str]:
     """Return the rules of our chains, of IPv4 or of IPv6."""
+    lock = f"-A {CHAINS['FORWARD']} -o {SP0} -j DROP"  # while our table is flushed, it would be open for Docker's bridges
     if boundary.ipv6 is not None and version == 6:
         answers = f"-A {CHAINS['INPUT']} -i {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-        return [*_forwarded(boundary.ipv6.pool, boundary.ipv6.exits), answers]
-    return [*_forwarded(boundary.pool, boundary.exits), *_routed(boundary), *_received(boundary)]
+        return [*_forwarded(boundary.ipv6.pool, boundary.ipv6.exits), lock, answers]
+    return [*_forwarded(boundary.pool, boundary.exits), *_routed(boundary), lock, *_received(boundary)]
 
 
 def _forwarded(pool: Subnet, exits: Collection[str]) -> list[str]:

@@ -49,6 +49,8 @@ class Boundary:
     """Addresses at which containers ask this host's resolver; none: it is not asked."""
     underlay: IPv4Address | None = None
     """Where other hosts' tunnels end here."""
+    ends: frozenset[str] = frozenset()
+    """The link that has that address."""
     guarded: frozenset[str] = frozenset()
     """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
     forwards: frozenset[Forward] = frozenset()
@@ -67,6 +69,8 @@ def nftables(boundary: Boundary) -> str:
     pool, hosts, six = boundary.pool, boundary.hosts, boundary.ipv6
     ours = f"{{ {pool}, {hosts} }}"
     guarded, exits = _names(boundary.guarded), _names(boundary.exits)
+    ends = _names(boundary.exits | boundary.ends)
+    behind = f'meta iifkind "bridge"{f" iifname != {exits}" if exits else ""}'
     asking = askport.rules(_asked(boundary))
     # Masqueraded, it would come from this host's address: other hosts would take it for a tunnel's, and what is in it
     # for a packet that this host's policy let pass.
@@ -144,6 +148,8 @@ table inet {TABLE} {{
 {_names_chains(boundary)}
 	chain input {{
 		type filter hook input priority filter; policy accept;
+		iifname "{SP0}" {forged}
+		meta iifkind "bridge" {f"iifname != {ends} " if ends else ""}{forged}
 		{floating.INPUT}
 		iifname "{SP0}" ct state invalid drop
 		iifname "{SP0}" ip saddr @internal ct state new drop
@@ -161,6 +167,7 @@ table inet {TABLE} {{
 		{ruleset6.forwarded(six)}
 		iifname "{SP0}" accept
 		oifname "{SP0}" ip daddr @internal drop
+		{behind} oifname "{SP0}" fib saddr . iif oif missing drop comment "policy judges by the source: it has to be true"
 		{floating.forward(SP0)}
 		oifname "{SP0}" ct status dnat ct direction original {_TRANSPORT} {_TARGET} != @targets drop
 		oifname "{SP0}" ct state established,related accept

@@ -33,12 +33,10 @@ def find_exits(ipr: IPRoute, host_port: str, family: int = AF_INET) -> frozenset
     return frozenset(names - {host_port})
 
 
-def link_of(ipr: IPRoute, address: IPv4Address) -> str | None:
-    """Return the link that has an address of this host."""
-    for message in ipr.get_addr(family=AF_INET, address=str(address)):
-        if (link := find_link(ipr, index=message["index"])) is not None:
-            return str(link.get("ifname"))
-    return None
+def links_of(ipr: IPRoute, address: IPv4Address) -> frozenset[str]:
+    """Return the names of the links that have an address of this host."""
+    indices = {message["index"] for message in ipr.get_addr(family=AF_INET, address=str(address))}
+    return frozenset(str(link.get("ifname")) for index in indices if (link := find_link(ipr, index=index)) is not None)
 
 
 def _index_towards(ipr: IPRoute, address: str) -> int | None:
