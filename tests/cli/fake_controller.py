@@ -43,6 +43,9 @@ class Controller:
     """What changes of policies are answered with; None: all that was asked for is created."""
     pools: list[wire.Pool] = field(default_factory=list)
     floating: list[wire.Floating] = field(default_factory=list)
+    services: list[wire.Service] = field(default_factory=list)
+    drained: list[int] = field(default_factory=list)
+    """Numbers that draining is answered with, in turn."""
     tokens: list[wire.Token] = field(default_factory=list)
     alarms: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -76,7 +79,10 @@ class Controller:
                     published=self.published,
                     alarms=self.alarms,
                 )
-            case ["GET", ("hosts" | "networks" | "endpoints" | "policies" | "tokens" | "pools" | "floating") as kind]:
+            case [
+                "GET",
+                ("hosts" | "networks" | "endpoints" | "policies" | "tokens" | "pools" | "floating" | "services") as kind,
+            ]:
                 return {"items": [item.model_dump(mode="json") for item in getattr(self, kind)]}
             case ["GET", "policies", "history"]:
                 return {"items": [item.model_dump(mode="json") for item in self.revisions]}
@@ -119,6 +125,14 @@ class Controller:
             case ["POST", "tokens"]:
                 wanted = wire.TokenCreate.model_validate(request.body)
                 return wire.TokenCreated(id="t1", created=1.0, expires=1.0 + wanted.ttl, uses=wanted.uses, token="sp1.abc")
+            case ["POST", "services"]:
+                documents = wire.ServiceApply.model_validate(request.body).documents
+                heads: list[Any] = [document["metadata"] for document in documents]
+                items = [wire.ServiceApplied(network=it["namespace"], name=it["name"], change="created") for it in heads]
+                return wire.ServiceOutcome(items=items, warnings=self.warnings)
+            case ["PUT", "endpoints", _, "drain"]:
+                wire.EndpointDrain.model_validate(request.body)
+                return wire.Drained(sequence=self.drained.pop(0))
             case ["POST", "policies"]:
                 return self.apply(wire.PolicyApply.model_validate(request.body))
         raise NotFound(f"no {request.path}")
@@ -144,6 +158,7 @@ class Controller:
             "networks": lambda network: [[str(network.id)], [network.name]],
             "endpoints": lambda endpoint: [[endpoint.id]],
             "policies": lambda policy: [[policy.network or wire.NO_NETWORK, policy.name]],
+            "services": lambda service: [[service.network, service.name]],
             "tokens": lambda token: [[token.id]],
             "pools": lambda pool: [[pool.name]],
             "floating": lambda floating: [[str(floating.address)]],
@@ -212,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = do_DELETE = handle_any  # noqa: N815 - the base class's names
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - the base class's names
 
     def log_message(self, *args: object) -> None: ...
 

@@ -61,6 +61,8 @@ class Box:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     held_for_start: bool = False
     pid: int = 4242
+    health: str = ""
+    """What its HEALTHCHECK says, where it has one."""
     remains: bool = False
     """It ended while dockerd was down: it is exited, and still described with the places that it had."""
 
@@ -317,6 +319,15 @@ class Engine:
             for net_id in list(box.places):
                 await self._disconnect(box, self.networks[net_id])
 
+    def kill(self, box: Box, signal: int = 15) -> None:
+        """Tell of a signal; what the container makes of it is told apart."""
+        self._event("container", "kill", box.id, {"name": box.name, "signal": str(signal)})
+
+    def turn(self, box: Box, health: str) -> None:
+        """Have a container's HEALTHCHECK say something else."""
+        box.health = health
+        self._event("container", f"health_status: {health}", box.id, {"name": box.name})
+
     async def rm(self, box: Box) -> None:
         await self.stop(box)
         del self.boxes[box.id]
@@ -502,9 +513,12 @@ class Engine:
 
     async def _list_containers(self, request: web.Request) -> web.Response:
         await self._served(request)
-        patterns = json.loads(request.query.get("filters", "{}")).get("name", [])
+        filters = json.loads(request.query.get("filters", "{}"))
+        patterns, ids = filters.get("name", []), filters.get("id", [])
         listed = []
         for box in self.boxes.values():
+            if ids and box.id not in ids:
+                continue
             if patterns and not any(re.search(pattern, f"/{box.name}") for pattern in patterns):
                 continue
             places = {}
@@ -515,10 +529,12 @@ class Engine:
             for net_id, place in box.places.items():
                 if box.running:
                     places[self.networks[net_id].name] = self._place(self.networks[net_id], place)
+            health = f" ({'health: ' if box.health == 'starting' else ''}{box.health})" if box.health else ""
             state = "running" if box.running else ("exited" if box.error or box.remains else "created")
             listed.append(
                 {
-                    "Id": box.id, "Names": [f"/{box.name}"], "Labels": box.labels, "State": state, "Status": state,
+                    "Id": box.id, "Names": [f"/{box.name}"], "Labels": box.labels, "State": state,
+                    "Status": f"Up 2 seconds{health}" if box.running else state,
                     "NetworkSettings": {"Networks": places},
                 }
             )  # fmt: skip
