@@ -267,3 +267,34 @@ def test_an_administrator_labels_hosts(world: World) -> None:
     assert "socketplane.io/host is the host's name" in refused.stderr
     world.manager("host", "update", "h2", code=2)
     assert labels() == {"rack": "a"}
+
+
+def test_bgp_and_its_passwords(world: World, tmp_path: Path) -> None:
+    cli, secret = world.manager, tmp_path / "secret"
+    secret.write_text("a!b#c?d\n")
+    add = ("bgp", "peer", "add", "192.0.2.254", "--asn", "64600")
+    assert "`socketplane bgp set --asn N` first" in cli(*add, code=1).stderr
+    assert "Nobody is told yet" in cli("bgp", "set", "--asn", "64512").stderr
+    secret.chmod(0o640)
+    assert f"chmod 600 {secret}" in cli(*add, "--password-file", str(secret), code=2).stderr
+    assert "No such file" in cli(*add, "--password-file", str(tmp_path / "none"), code=2).stderr
+    for usage in (("bgp", "set", "--asn", "23456"), ("bgp", "peer", "add", "::1", "--asn", "1"), (*add[:-1], "0")):
+        cli(*usage, code=2)
+    secret.write_text("two words")
+    secret.chmod(0o600)
+    refused = cli(*add, "--password-file", str(secret), code=2).stderr
+    assert "no spaces" in refused
+    assert "words" not in refused
+    secret.write_text("a!b#c?d\n")
+    cli(*add, "--password-file", str(secret))
+    assert cli.columns("bgp", "peer", "ls") == [
+        ["ADDRESS", "ASN", "HOST", "PASSWORD"],
+        ["192.0.2.254", "64600", "all", "yes"],
+    ]
+    assert "all hosts have this peer already" in cli(*add, "--host", "h2", code=1).stderr
+    rows = cli.columns("bgp", "status")
+    assert rows[0] == ["HOST", "PEER", "ESTABLISHED", "AGE", "ANNOUNCED", "REASON"]
+    assert [row[:3] for row in rows[1:]] == [[host, "192.0.2.254", "no"] for host in ("h1", "h2")]
+    assert "a!b#c?d" not in cli("bgp", "status", "-o", "json").stdout
+    assert cli("bgp", "peer", "rm", "192.0.2.254").stdout == "192.0.2.254\n"
+    assert "no peer 192.0.2.254" in cli("bgp", "peer", "rm", "192.0.2.254", code=1).stderr

@@ -71,3 +71,6 @@ async def test_what_a_host_has_to_announce_is_seen(world):
     h1, h2 = (await world.h1.call("GET", "/v1/bgp"))["hosts"]
     assert (h1["announced"], h1["status"]["sessions"][0]["established"]) == ([made["address"]], True)
     assert (h2["announced"], h2.get("status")) == ([], None)
+    world.clock.ahead += 60
+    h1, _ = (await world.admin.call("GET", "/v1/bgp"))["hosts"]
+    assert (h1["silent"], h1.get("status")) == (True, None), "what it said last is not so any more"

@@ -129,6 +129,7 @@ def _rows(answer: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, 
     known = {session["peer"]: session for session in state.get("sessions", ())}
     wanted = [peer["address"] for peer in answer["peers"] if peer["host"] in ("", host["host"])]
     missing = "" if state.get("running") else "bgpd does not run there; `socketplane status` has why"
+    missing = "its agent is not heard" if host.get("silent") else missing
     nothing = {"established": False, "since": None, "reason": missing}
     return [
         {"host": host["host"], "announced": state.get("announced"), **nothing, **known.get(peer, {}), "peer": peer}

@@ -30,13 +30,13 @@ def concerned(intent: Intent, changed: Sequence[Item | None]) -> list[str]:
     return [host for host in intent.hosts if any(peer.is_of(host) for peer in peers)] if peers else []
 
 
-def overview(intent: Intent, reports: Reports) -> wire.Bgp:
-    """Return all of it."""
+def overview(intent: Intent, reports: Reports, now: float) -> wire.Bgp:
+    """Return all of it. What a host said that is not heard any more counts no longer."""
     bgp = intent.get(Bgp, "")
     return wire.Bgp(
         asn=bgp.asn if bgp else None,
         peers=[shown(intent.bgp_peers[key]) for key in sorted(intent.bgp_peers)],
-        hosts=[_host(intent, reports, host) for host in sorted(intent.hosts)] if bgp else [],
+        hosts=[_host(intent, reports, host, now) for host in sorted(intent.hosts)] if bgp else [],
     )
 
 
@@ -45,9 +45,11 @@ def shown(peer: BgpPeer) -> wire.BgpPeer:
     return wire.BgpPeer(address=peer.address, asn=peer.asn, host=peer.host, password=bool(peer.password))
 
 
-def _host(intent: Intent, reports: Reports, host: str) -> wire.BgpHost:
+def _host(intent: Intent, reports: Reports, host: str, now: float) -> wire.BgpHost:
     report, _ = reports.get(host)
-    return wire.BgpHost(host=host, status=report.bgp if report else None, announced=_announced(intent, host))
+    silent = reports.is_silent(host, now)
+    status = report.bgp if report and not silent else None
+    return wire.BgpHost(host=host, silent=silent, status=status, announced=_announced(intent, host))
 
 
 def _announced(intent: Intent, host: str) -> list[IPv4Address]:

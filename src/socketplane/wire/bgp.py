@@ -92,6 +92,8 @@ class BgpHost(Wire):
     """A host, for whom wants to see all of it."""
 
     host: str
+    silent: bool = False
+    """Whether its agent was not heard for so long that the host is probably gone."""
     status: BgpStatus | None = None
     announced: list[IPv4Address] = []
     """The addresses that it has to announce."""
