@@ -55,7 +55,7 @@ def enable(paths: Paths) -> Setting:
     _refuse_flag(paths)
     now = [_RESOLVER, *(before or ())]
     private_directory(paths.state)
-    write_atomic(_record(paths), orjson.dumps({"before": before, "now": now}))
+    write_atomic(_record(paths), orjson.dumps({"before": before, "now": now, "made": not file(paths).exists()}))
     _write(paths, told, now)
     return _setting(paths, told, before, now)
 
@@ -72,7 +72,10 @@ def disable(paths: Paths) -> Setting:
         now = [server for server in before if server != _RESOLVER] or None
         if (known := _known(paths)) and known.get("now") == before:
             now = known.get("before")
-        _write(paths, told, now)
+        if known.get("made") and now is None and told.keys() == {_KEY}:
+            file(paths).unlink()
+        else:
+            _write(paths, told, now)
     _record(paths).unlink(missing_ok=True)
     return _setting(paths, told, before, now)
 
