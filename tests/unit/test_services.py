@@ -49,8 +49,11 @@ def test_a_service_leads_to_what_is_ready_on_all_hosts() -> None:
         "sp-service-web-shop-udp": {"10.255.240.9:53": "10.192.0.3:53,10.192.0.4:53"},
     }
     options = found["sp-service-web-shop-tcp"]["options"]
-    assert (options["reject"], options["affinity_timeout"]) == ("true", "60")
+    assert options["reject"] == "true"
+    assert found["sp-service-web-shop-tcp"]["selection_fields"] == {"eth_src"}
     assert options["hairpin_snat_ip"].startswith("169.254.207.254 fd")
+    change(compiler, service())
+    assert not rows(compiler, "Load_Balancer")["sp-service-web-shop-tcp"]["selection_fields"]
     gone = change(compiler, replace(shop(1), conditions={CONTAINER: "stopping"}))
     assert [row["vips"] for row in gone.rows.values() if row] == [
         {"10.255.240.9:80": "10.192.0.4:8080"},

@@ -57,7 +57,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "QoS": frozenset({"priority", "direction", "match", "action", "external_ids"}),
     "Meter": frozenset({"name", "unit", "bands", "fair", "external_ids"}),
     "Meter_Band": frozenset({"action", "rate", "burst_size", "external_ids"}),
-    "Load_Balancer": frozenset({"name", "protocol", "vips", "options", "external_ids"}),
+    "Load_Balancer": frozenset({"name", "protocol", "vips", "selection_fields", "options", "external_ids"}),
     "Load_Balancer_Group": frozenset({"name", "load_balancer"}),
 }
 """Tables and columns that we write: what a replica has to hold for `operations`. OVN before 23.06 has no `tier`."""

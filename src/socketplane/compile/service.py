@@ -79,14 +79,16 @@ def compile_service(
         "reject": "true",  # without a backend a client is told at once
         "hairpin_snat_ip": f"{names.nobody(cluster)} {names.nobody(cluster, 6)}",
     }
-    if service.spec.affinity is not None:
-        options["affinity_timeout"] = str(service.spec.affinity)
+    # Not `affinity_timeout`: with that, OVN drops a client's first packets, for it learns by them. Not `ip_src`: that is
+    # IPv4's alone. The packet is on the client's own switch, and so has its MAC, which is nobody else's there.
+    fields: frozenset[object] = frozenset() if service.spec.affinity is None else frozenset({"eth_src"})
     for protocol in Protocol:
         ports = [port for port in service.spec.ports if port.protocol is protocol]
         vips = dict(vip for port in ports for vip in _vips(service, port, network, backends))
         if vips:
             name = f"sp-service-{service.network}-{service.name}-{protocol}"
-            columns: dict[str, Value] = {"name": name, "protocol": str(protocol), "vips": vips, "options": dict(options)}
+            columns: dict[str, Value] = {"name": name, "protocol": str(protocol), "vips": vips, "options": options}
+            columns["selection_fields"] = fields
             key = f"service/{service.network}/{service.name}/{protocol}"
             row = output.row("Load_Balancer", key, columns, {"service": service.title})
             output.edge("Load_Balancer_Group", balancers, "load_balancer", row)

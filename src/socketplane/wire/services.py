@@ -70,7 +70,7 @@ class Service(Wire):
     ports: list[ServicePort]
     selector: str
     affinity: int | None = None
-    """Seconds for which a client stays with its backend."""
+    """Set: a client stays with its backend while the backends stay the same. The number is what its document says."""
     source: Literal["document", "label"] = "document"
     """label: containers ask for it with `socketplane.io/service`."""
     ready: int

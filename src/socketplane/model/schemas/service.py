@@ -33,7 +33,7 @@ def spec() -> Schema:
 
 
 def _affinity() -> Schema:
-    text = f"For how long after its last connection; absent: {AFFINITY}."
+    text = f"Without effect: a client stays while the backends stay the same. Absent: {AFFINITY}."
     return {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_AFFINITY, "description": text}
 
 

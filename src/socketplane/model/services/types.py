@@ -49,7 +49,7 @@ class ServiceSpec:
     headless: bool = False
     """No address of its own: its name stands for all ready backends."""
     affinity: int | None = None
-    """Seconds for which a client stays with the backend that it got; None: every connection is chosen anew."""
+    """Not None: a client's address chooses its backend. The seconds are the document's, and nothing follows from them."""
     probe: Probe | None = None
     address: IPv4Address | None = None
     """The one that its author wants."""
