@@ -36,9 +36,11 @@ class Host:
     """The agent's part that keeps floating addresses, with the state file as the controller and Docker left it."""
 
     def __init__(self, state: State, netlink: Netlink, gateway: Gateway) -> None:
-        link = SimpleNamespace(on_floating=lambda hear: setattr(self, "hear", hear))
+        self.link = SimpleNamespace(
+            on_floating=lambda hear: setattr(self, "hear", hear), on_bgp=lambda _: None, synced=True
+        )
         self.state = state
-        self.claimer = Claimer(self.state, link, Ground(netlink, gateway.lead_floating))  # type: ignore[arg-type]
+        self.claimer = Claimer(self.state, self.link, Ground(netlink, gateway.lead_floating))  # type: ignore[arg-type]
 
     async def give(self, *given: tuple[IPv4Address, Container]) -> None:
         """Have the controller say who has which address, and do it."""
@@ -152,7 +154,7 @@ async def test_an_address_that_somebody_has_is_left_to_him(
     assert host.said() == {
         str(A): f"{mac} on eth0 has it",
         UPLINK: "it is an address of this host itself",
-        "203.0.113.7": "no link of this host is in its subnet",
+        "203.0.113.7": "no link of this host is in its subnet, and no router is told of it by BGP",
         str(B): "eth0",
     }
     assert str(A) not in machine.run("ip", "addr") + machine.run("nft", "list", "table", "inet", "socketplane")
@@ -164,6 +166,30 @@ async def test_an_address_that_somebody_has_is_left_to_him(
     await host.claimer.reconcile()
     assert host.said()[str(A)] == "eth0"
     assert seen_from(outside, shop.namespace, A) == OUTSIDE
+
+
+async def test_one_of_no_link_needs_routers_that_are_told_of_it(shop: Container, host: Host, outside: Namespace) -> None:
+    routed = IPv4Address("203.0.113.7")
+    outside.run("ip", "route", "add", str(routed), "via", UPLINK)
+    host.claimer.by_routes = lambda: True
+    changes: list[dict[str, str]] = []
+    host.claimer.on_change = lambda: changes.append(host.said())
+    await host.give((routed, shop))
+    assert changes == [{str(routed): "BGP"}]
+    assert seen_from(outside, shop.namespace, routed) == OUTSIDE
+    assert seen_from(shop.namespace, outside, OUTSIDE) == str(routed)
+    await host.give((routed, shop), (A, shop))
+    assert seen_from(outside, shop.namespace, routed) == OUTSIDE
+    assert seen_from(shop.namespace, outside, OUTSIDE) == str(A), "that of the link comes first"
+    host.claimer.by_routes = lambda: False
+    host.link.synced = False
+    await host.claimer.reconcile()
+    assert host.said()[str(routed)] == "BGP", "the controller has not said yet that it is not so"
+    host.link.synced = True
+    await host.claimer.reconcile()
+    assert "no router is told" in host.said()[str(routed)]
+    assert (seen_from(outside, shop.namespace, routed), seen_from(outside, shop.namespace, A)) == ("", OUTSIDE)
+    outside.run("ip", "route", "del", str(routed))
 
 
 async def test_the_lan_learns_it_at_once(shop: Container, host: Host, machine: Machine, outside: Namespace) -> None:

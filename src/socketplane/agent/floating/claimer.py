@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from socketplane import wire
-from socketplane.agent.floating.kernel import Nowhere, Place
+from socketplane.agent.floating.kernel import BY_ROUTES, NO_LINK, Nowhere, Place
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.link import Link
 from socketplane.agent.state import State
@@ -57,6 +57,7 @@ class Claimer:
 
     def __init__(self, state: State, link: Link, ground: Ground | None, *, interval: float = INTERVAL) -> None:
         self._state = state
+        self._link = link
         self._ground = ground
         self._interval = interval
         self._wanted = asyncio.Event()
@@ -67,7 +68,12 @@ class Claimer:
         self._announced: dict[IPv4Address, int] = {}
         self._seen: dict[IPv4Address, IPv4Address] = {}
         """What was wanted when it was last looked at."""
+        self.by_routes: Callable[[], bool] = lambda: False
+        """Tells whether routers are told of addresses, so that some may be of no link's subnet."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when other addresses are claimed."""
         link.on_floating(self._take)
+        link.on_bgp(self._wanted.set)
         state.on_change(self._look)
 
     @property
@@ -82,7 +88,7 @@ class Claimer:
     @property
     def claims(self) -> list[wire.Claim]:
         """What the controller is told."""
-        good = [wire.Claim(address=address, link=place.name) for address, place in self._places.items()]
+        good = [wire.Claim(address=address, link=place.name or "BGP") for address, place in self._places.items()]
         return [*good, *(wire.Claim(address=address, problem=problem) for address, problem in self._problems.items())]
 
     async def restore(self) -> None:
@@ -91,7 +97,7 @@ class Claimer:
             return
         held = await self._ground.held()
         targets = {address: target for address, target in self._targets().items() if address in held}
-        for address, place in (await self._ground.places(targets)).items():
+        for address, place in self._reachable(await self._ground.places(targets), held).items():
             if isinstance(place, Place):
                 self._places[address] = place
         await self._lead(targets)
@@ -108,7 +114,8 @@ class Claimer:
             return
         ground, targets = self._ground, self._targets()
         self._seen = targets
-        held, places = await ground.held(), await ground.places(targets)
+        held = await ground.held()
+        places = self._reachable(await ground.places(targets), held)
         self._forget(targets)
         good = {address: place for address, place in places.items() if isinstance(place, Place)}
         problems = {address: place.reason for address, place in places.items() if isinstance(place, Nowhere)}
@@ -121,6 +128,7 @@ class Claimer:
             others = await ground.taken(coming)
             problems |= others
             coming = {address: place for address, place in coming.items() if address not in others}
+        before = set(self._places)
         self._places = {address: place for address, place in good.items() if address in held or address in coming}
         self._note(problems)
         await self._lead(targets)  # before anybody sends
@@ -129,7 +137,22 @@ class Claimer:
             await ground.hold(coming)
             self._announced.update(dict.fromkeys(coming, 1))
             _log.info("floating.claimed", addresses={str(address): place.name for address, place in coming.items()})
+        if before != set(self._places):
+            self.on_change()
         await self._announce()
+
+    def _reachable(
+        self, places: Mapping[IPv4Address, Place | Nowhere], held: Collection[IPv4Address]
+    ) -> dict[IPv4Address, Place | Nowhere]:
+        """Return where addresses are at home, of no link's subnet those that routers are told of.
+
+        What is held stays while the controller has not said yet whether they are.
+        """
+        routed, unsure = self.by_routes(), not self._link.synced
+        return {
+            address: BY_ROUTES if place == NO_LINK and (routed or (unsure and address in held)) else place
+            for address, place in places.items()
+        }
 
     async def _announce(self) -> None:
         """Tell the LAN again what it may have missed."""

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from pyroute2 import IPRoute
 
 from socketplane.agent.floating import arp, kernel
-from socketplane.agent.floating.kernel import Nowhere, Place
+from socketplane.agent.floating.kernel import BY_ROUTES, Nowhere, Place
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.netlink import Netlink
@@ -69,7 +69,9 @@ async def _ask(place: Place, addresses: Collection[IPv4Address]) -> dict[IPv4Add
 
 
 def _by_place(addresses: Mapping[IPv4Address, Place]) -> dict[Place, list[IPv4Address]]:
+    """Return addresses by the link that they are at home on; nobody is asked or told of those that are on none."""
     found: dict[Place, list[IPv4Address]] = {}
     for address, place in addresses.items():
-        found.setdefault(place, []).append(address)
+        if place != BY_ROUTES:
+            found.setdefault(place, []).append(address)
     return found

@@ -32,11 +32,18 @@ class Place:
     mac: str
 
 
+BY_ROUTES = Place("", 0, "")
+"""On no link: routers know the way, by BGP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Nowhere:
     """Why an address can't be claimed on this host."""
 
     reason: str
+
+
+NO_LINK = Nowhere("no link of this host is in its subnet, and no router is told of it by BGP")
 
 
 def held(ipr: IPRoute) -> frozenset[IPv4Address]:
@@ -79,7 +86,7 @@ def _place(
         return Nowhere("it is an address of this host itself")
     around = [(own.network, home[index]) for own, index in there if index in home and address in own.network]
     if not around:
-        return Nowhere("no link of this host is in its subnet")
+        return NO_LINK
     subnet, name = max(around, key=lambda found: found[0].prefixlen)
     if subnet.prefixlen < subnet.max_prefixlen - 1 and address in (subnet.network_address, subnet.broadcast_address):
         return Nowhere(f"nobody can have it: it is the first or last address of {subnet}")

@@ -18,12 +18,14 @@ class Claim:
     address: IPv4Address
     target: IPv4Address
     link: str
-    """Where this host answers for it."""
+    """Where this host answers for it; empty: routers lead it here."""
 
 
 def maps(claims: Collection[Claim]) -> str:
     """Return maps and sets."""
-    sources = {(claim.target, claim.link): claim.address for claim in sorted(claims, reverse=True)}  # the lowest one
+    lowest = sorted(claims, reverse=True)  # the last one of a key counts
+    sources = {(claim.target, claim.link): claim.address for claim in lowest if claim.link}
+    anywhere = {claim.target: claim.address for claim in lowest if not claim.link}
     return f"""
 	map floating {{
 		type ipv4_addr : ipv4_addr
@@ -33,6 +35,11 @@ def maps(claims: Collection[Claim]) -> str:
 	map floating_sources {{
 		type ipv4_addr . ifname : ipv4_addr
 		{_list(f'{target} . "{link}" : {address}' for (target, link), address in sorted(sources.items()))}
+	}}
+
+	map floating_sources_anywhere {{
+		type ipv4_addr : ipv4_addr
+		{_list(f"{target} : {address}" for target, address in sorted(anywhere.items()))}
 	}}
 
 	set floating_pairs {{
@@ -73,8 +80,10 @@ def forward(link: str) -> str:
 
 
 def postrouting(link: str) -> str:
-    """Return the line of `postrouting` that gives what a container opens its own address, by the link that has it."""
-    return f'oifname != "{link}" snat ip to ip saddr . oifname map @floating_sources'
+    """Return the lines of `postrouting` that give what a container opens its own address: that of the link comes first."""
+    return f"""\
+oifname != "{link}" snat ip to ip saddr . oifname map @floating_sources
+		oifname != "{link}" snat ip to ip saddr map @floating_sources_anywhere"""
 
 
 def _list(entries: Iterable[str]) -> str:
