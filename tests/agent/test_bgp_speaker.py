@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
@@ -71,6 +72,13 @@ async def test_what_is_announced_follows_containers(world, h1, until, programs):
         assert (status.running, status.version[:1].isdigit(), status.sessions[0].established) == (True, True, False)
         second = await h1.engine.run("c", "front")
         (two,) = [place.address.split("/")[0] for place in second.places.values()]
+        await until(lambda: announces(one, two))
+        floating = [IPv4Address("192.0.2.70"), IPv6Address("2001:db8::70")]
+        h1.agent.bgp.sources.append(lambda: floating)
+        h1.agent.bgp.wake()
+        await until(lambda: announces(one, two, "192.0.2.70"))
+        floating.clear()
+        h1.agent.bgp.wake()
         await until(lambda: announces(one, two))
         await h1.stop()
         await world.stop()

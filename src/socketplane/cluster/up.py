@@ -87,10 +87,10 @@ def _host(machine: Machine) -> Iterator[Step]:
     yield _run(machine, daemons.ovn_controller(paths))
     yield _run(machine, daemons.plugin(paths))
     yield _run(machine, daemons.resolver(paths))
-    if daemons.bgp_program().exists():
-        yield _run(machine, daemons.bgp(paths))
     yield _run(machine, daemons.agent(paths))
     yield _run(machine, daemons.docker(paths))
+    if daemons.bgp_program().exists():  # behind what has to be there: one that does not start breaks nothing else
+        yield _run(machine, daemons.bgp(paths))
     if machine.record.containers:
         yield Step("containers", lambda: False, lambda: _restart_containers(machine), AGAIN)
     yield Step("ready", lambda: host.ready(machine), lambda: host.wait_ready(machine), "see `socketplane status`")
