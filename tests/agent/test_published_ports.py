@@ -83,8 +83,8 @@ async def test_a_port_in_use_stops_the_container_and_leaves_nothing(world, h1, w
         await web.run("c", "web", portmap=[binding(chosen)])
     with pytest.raises(EngineError, match=r"203\.0\.113\.7 is no address of this host"):
         await web.run("d", "web", portmap=[binding(host_ip="203.0.113.7")])
-    with pytest.raises(EngineError, match="IPv6 is not supported yet"):
-        await web.run("e", "web", portmap=[binding(host_ip="::1")])
+    with pytest.raises(EngineError, match="its network has no IPv6"):
+        await web.run("e", "web", portmap=[binding(host_ip="::")])
 
 
 @pytest.mark.parametrize("crash", [False, True])
@@ -163,3 +163,27 @@ async def test_ports_of_sctp_whether_this_kernel_has_sockets_of_it_or_not(world,
     await web.stop(box)
     await web.run("f", "web", portmap=[binding(free, proto=132, end=free + 1)])
     assert ("sctp", HERE, free, 80) in await published(world, "f")
+
+
+async def test_with_ipv6_a_port_is_published_with_both_versions_alike(world, h1, until, free):
+    await world.admin.call("POST", "/v1/networks", {"name": "six", "ipv6": True})
+    await until(lambda: "six" in h1.engine.names())
+    await h1.engine.run("a", "six", portmap=[binding(0, host_ip="")])
+    four, six = await published(world, "a")
+    assert four == ("tcp", "0.0.0.0", six[2], 80)
+    assert six[:2] == ("tcp", "::")
+    told = (await world.endpoints())["a"]
+    assert h1.forwards == {f"0.0.0.0:{six[2]}->80/tcp": told["address"], f"[::]:{six[2]}->80/tcp": told["address6"]}
+    with closing(socket.socket(socket.AF_INET6)) as other:
+        other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        other.bind(("::", free))
+        other.listen()
+        with pytest.raises(EngineError, match=rf"port {free}/tcp of 0\.0\.0\.0 or :: is in use on this host"):
+            await h1.engine.run("b", "six", portmap=[binding(free, host_ip="")])
+        assert not taken(free), "all or none"
+    with pytest.raises(EngineError, match=r"the kernel leads nothing away from ::1; publish at 127\.0\.0\.1"):
+        await h1.engine.run("c", "six", portmap=[binding(free, host_ip="::1")])
+    await h1.stop()
+    h1.forwards = {}
+    await h1.start()
+    await until(lambda: len(h1.forwards) == 2)

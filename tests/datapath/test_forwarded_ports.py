@@ -11,7 +11,7 @@ from machine import Machine, Namespace
 from traffic import connects, listening, seen_from, tcp_socket, udp
 
 from socketplane.agent.gateway import Gateway
-from socketplane.agent.ruleset import Forward
+from socketplane.agent.portrules import Forward
 from socketplane.model.published import ANY, Published
 from socketplane.model.spec import Protocol
 

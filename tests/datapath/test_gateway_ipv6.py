@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from ipaddress import IPv6Address
 
 import pytest
 import topology
-from datapath_site import Start, bridge_network, running, setting6, until
+from datapath_site import Container, Start, bridge_network, running, setting6, until
 from machine import Machine, Namespace, eventually
-from traffic import connects, exchange, listening, ping
+from traffic import connects, exchange, listening, ping, seen_from, tcp_socket, udp
 
 from socketplane.agent import poolroute
 from socketplane.agent.forwarding6 import Forwarding6
 from socketplane.agent.gateway import Gateway
+from socketplane.agent.portrules import Forward
+from socketplane.model.published import ANY6, Published
+from socketplane.model.spec import Protocol
 
 GATEWAY, POOL = str(topology.GATEWAY6), topology.POOL6
 LAN, OUTSIDE, BRIDGED = "2001:db8:9::/64", "2001:db8:9::9", "2001:db8:17::2"
+PORT = 8000
 listening6 = partial(listening, family=socket.AF_INET6)
 
 
@@ -271,3 +277,43 @@ async def test_the_host_port_is_repaired_and_undone(start: Start, machine: Machi
     assert machine.run("ip", "-6", "address", "show", "dev", "sp0") == ""
     assert "fd53" not in machine.run("ip", "-6", "rule") + machine.run("ip", "-6", "route", "show", "table", "all")
     assert ping(machine, container.address)
+
+
+def at(address: object, host_port: int, target: Container, protocol: Protocol = Protocol.TCP) -> Forward:
+    published = Published(protocol, IPv6Address(str(address)), host_port, PORT)
+    return Forward(published, IPv6Address(target.address6))
+
+
+async def test_published_ports_are_reached_at_the_hosts_addresses_and_nothing_else(
+    start: Start, machine: Machine, router: Namespace, gateway6: Gateway
+) -> None:
+    shop = await start()
+    own = own_address(machine)
+    await gateway6.forward([at(ANY6, 8080, shop), at(own, 8081, shop)])
+    assert seen_from(router, shop.namespace, own, 8080) == OUTSIDE
+    assert seen_from(router, shop.namespace, own, 8081) == OUTSIDE
+    assert seen_from(machine, shop.namespace, own, 8080) == GATEWAY
+    with listening6(machine, 8080), tcp_socket(machine, socket.AF_INET6) as handle:  # as our reservation does
+        assert handle.connect_ex(("::1", 8080)) == errno.ECONNREFUSED
+    assert seen_from(router, shop.namespace, own, PORT) == ""
+    assert seen_from(router, shop.namespace, shop.address6, PORT) == "", "its own address is no way in"
+    await gateway6.forward([])
+    assert seen_from(router, shop.namespace, own, 8080) == ""
+
+
+async def test_a_published_port_that_moves_takes_its_streams_along(
+    start: Start, machine: Machine, router: Namespace, gateway6: Gateway
+) -> None:
+    old, new = await start(address="10.192.0.10"), await start(address="10.192.0.11")
+    target = own_address(machine), 5300
+    with udp(old.namespace, "::", PORT) as before, udp(new.namespace, "::", PORT) as now, udp(router, "::", 5000) as client:
+        await gateway6.forward([at(ANY6, 5300, old, Protocol.UDP)])
+        client.sendto(b"1", target)
+        data, back = before.recvfrom(10)
+        assert (data, back[0]) == (b"1", OUTSIDE)
+        await gateway6.forward([at(ANY6, 5300, new, Protocol.UDP)])
+        client.sendto(b"2", target)
+        assert now.recv(10) == b"2"
+        before.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            before.recv(10)

@@ -38,7 +38,7 @@ def tcp_socket(where: Namespace, family: socket.AddressFamily = socket.AF_INET) 
 def udp(where: Namespace, address: str, port: int) -> Iterator[socket.socket]:
     """Have a UDP socket of that namespace, bound."""
     with where.inside():
-        handle = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        handle = socket.socket(family_of(address), socket.SOCK_DGRAM)
     with handle:
         handle.settimeout(1)
         handle.bind((address, port))
@@ -68,13 +68,14 @@ def connects(source: Namespace, target: str, port: int, timeout: float = 0.5) ->
 
 def seen_from(client: Namespace, target: Namespace, address: str, port: int, own: int = 8000) -> str:
     """Return whose address a container that listens on its port `own` sees of a connection; nothing where none opens."""
-    with listening(target, own) as listener, tcp_socket(client) as ours:
+    family = family_of(address)
+    with listening(target, own, family) as listener, tcp_socket(client, family) as ours:
         ours.settimeout(1)
         try:
             ours.connect((address, port))
         except OSError:
             return ""
-        theirs, (source, _) = listener.accept()
+        theirs, (source, *_) = listener.accept()
         with theirs:
             theirs.sendall(b"!")
             assert ours.recv(1) == b"!"

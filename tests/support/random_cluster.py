@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from socketplane.compile import Intent
 from socketplane.model.behind import addresses
 from socketplane.model.floating import Floating
-from socketplane.model.published import ANY, Published
+from socketplane.model.published import ANY, ANY6, Published
 from socketplane.model.selection import address_of as address_of_party
 from socketplane.model.spec import (
     Action,
@@ -92,7 +93,10 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
         for n in range(1, 15)
     ]
     policies = [draw.policy(n) for n in range(1, draw.between(3, 9))]
-    endpoints = [replace(each, published=draw.published(number)) for number, each in enumerate(endpoints)]
+    endpoints = [
+        replace(each, published=draw.published(number, ipv6=each.address6 is not None))
+        for number, each in enumerate(endpoints)
+    ]
     floating = [draw.floating(number, each) for number, each in enumerate(endpoints) if each.network != networks[2].id]
     return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies)), *filter(None, floating)]
 
@@ -161,12 +165,14 @@ class Draw:
         listed = operator in (Operator.IN, Operator.NOT_IN)
         return Requirement(key, operator, tuple(sorted(self._random.sample("abc", self.between(1, 2)))) if listed else ())
 
-    def published(self, number: int) -> tuple[Published, ...]:
+    def published(self, number: int, *, ipv6: bool) -> tuple[Published, ...]:
         """Return ports for endpoint `number`: of the host's no two have the same."""
         if self.chance(0.5):
             return ()
-        at = self.choice([ANY, ANY, IPv4Address("127.0.0.1"), IPv4Address("192.0.2.77")])
-        return tuple(Published(protocol, at, 20_000 + number, self.choice(PORTS)) for protocol in Protocol)
+        places = [self.choice([ANY, ANY, IPv4Address("127.0.0.1"), IPv4Address("192.0.2.77")])]
+        places += [self.choice([ANY6, IPv6Address("2001:db8::77")])] if ipv6 and self.chance(0.7) else []
+        ports = {protocol: self.choice(PORTS) for protocol in Protocol}
+        return tuple(Published(*pair, 20_000 + number, ports[pair[0]]) for pair in itertools.product(Protocol, places))
 
     def published_packet(self, cluster: Cluster) -> Packet:
         """Return a packet to what somebody publishes: of a container to the host's address, or from outside."""
@@ -179,12 +185,18 @@ class Draw:
         if not somebody:
             return Packet(cluster.endpoints[0], address_of(1), None, 0)
         end, published = self.choice(somebody)
+        version = published.address.version
         if self.chance(0.5):
-            return Packet(address_of(self.between(1, 20)), end, published.protocol, published.port)
+            number = self.between(1, 20)
+            client = address_of(number) if version == 4 else IPv6Address("2001:db8::") + number
+            return Packet(client, end, published.protocol, published.port, version)
         owner = next(host for host in cluster.hosts if host.name == end.host)
-        where: Party = owner if published.address == ANY and self.chance(0.3) else addresses(owner, published)[0]
-        source = self.choice([it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal])
-        return Packet(source, where, published.protocol, published.host_port)
+        where: Party = owner if published.everywhere and self.chance(0.3) else addresses(owner, published)[0]
+        sources = [it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal]
+        able = [it for it in sources if version == 4 or it.address6]
+        if not able:
+            return Packet(sources[0], address_of(1), None, 0)
+        return Packet(self.choice(able), where, published.protocol, published.host_port, version)
 
     def floating(self, number: int, end: Endpoint) -> Floating | None:
         """Return an address of the outside for endpoint `number`, or none."""

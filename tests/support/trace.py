@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from socketplane.compile import Compiler, Desired, Edge, Features, Intent, RowKey, names
 from socketplane.compile.rows import identity
@@ -44,7 +44,7 @@ class Packet:
         """Return the container that answers at a floating address or a published port."""
         if (held := holder(view, self.destination)) is not None:
             return held
-        found = behind(view, self.destination, self.protocol, self.port) if self.version == 4 else None
+        found = behind(view, self.destination, self.protocol, self.port, self.version)
         return found[0] if found else None
 
 
@@ -123,11 +123,12 @@ class Cluster:
 
     def _origin(self, source: Party, destination: Party, version: int) -> tuple[str, str]:
         """Return the switch that a packet enters and the match for where it comes from."""
-        if isinstance(source, IPv4Address):
+        if isinstance(source, IPv4Address | IPv6Address):
             assert isinstance(destination, Endpoint), "its host leads it there"
             owner = next(host for host in self.hosts if host.name == destination.host)
             switch, origin = self._origin(owner, destination, version)
-            return switch, origin.replace(f"ip4.src == {owner.gateway}", f"ip4.src == {source}")
+            own = address_of(owner, version)
+            return switch, origin.replace(f"ip{version}.src == {own}", f"ip{version}.src == {source}")
         if isinstance(source, Host):
             mac, port, switch = mac_of(source.gateway), names.host_port(source.name), names.HOSTS_SWITCH
             to = mac_of(names.router_address(CLUSTER))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -13,13 +13,14 @@ from socketplane.compile import names
 from socketplane.errors import InvalidInput, SocketPlaneError, Unsupported
 from socketplane.model.floating import Floating
 from socketplane.model.groups import text_of
-from socketplane.model.published import ANY, Published
+from socketplane.model.published import ANY, ANY6, Published
 from socketplane.model.reach import changes, matrix
 from socketplane.model.selection import Party, View
-from socketplane.model.spec import Policy, Protocol
+from socketplane.model.spec import Policy, Protocol, Rule
+from socketplane.model.types import Address
 from socketplane.model.verdict import Verdict, verdict
 from socketplane.model.warnings import warnings
-from support.compiled import change, compiled, groups_of, rows
+from support.compiled import acls, change, compiled, groups_of, rows
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
 from support.policies import accept, audited, block, deny, guard, on
 
@@ -119,7 +120,8 @@ def test_a_load_balancer_leads_containers_and_goes_with_its_endpoint() -> None:
         tcp_name: {"192.0.2.1:8080": f"{SHOP.address}:80", f"{H1.gateway}:8080": f"{SHOP.address}:80"},
         udp_name: {"203.0.113.5:53": f"{SHOP.address}:5353"},
     }
-    assert found[tcp_name]["options"] == {"hairpin_snat_ip": "169.254.207.254"}, "what is sent there is taken for an answer"
+    nobody = "169.254.207.254 fd47:14ad:c79c::a9fe:cffe"
+    assert found[tcp_name]["options"] == {"hairpin_snat_ip": nobody}, "what is sent there is taken for an answer"
     assert "sp_published" in groups_of(compiler, SHOP)
     assert "sp_published" not in groups_of(compiler, NEAR)
     one = change(compiler, replace(NEAR, published=(replace(OPEN, host_port=1),)))
@@ -190,21 +192,21 @@ BINDING = {"Proto": 6, "IP": "", "Port": 80, "HostIP": "", "HostPort": 8080, "Ho
 @pytest.mark.parametrize(
     ("change", "wish"),
     [
-        ({}, Wish(Protocol.TCP, 80, ANY, 8080, 8080)),
-        ({"HostPort": 0, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, ANY, 0, 0)),
-        ({"HostPortEnd": 8090, "Proto": 17}, Wish(Protocol.UDP, 80, ANY, 8080, 8090)),
-        ({"HostIP": "127.0.0.1", "Proto": 132}, Wish(Protocol.SCTP, 80, IPv4Address("127.0.0.1"), 8080, 8080)),
-        ({"HostIP": None, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, ANY, 8080, 8080)),
+        ({}, Wish(Protocol.TCP, 80, (ANY,), 8080, 8080)),
+        ({"HostPort": 0, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, (ANY,), 0, 0)),
+        ({"HostPortEnd": 8090, "Proto": 17}, Wish(Protocol.UDP, 80, (ANY,), 8080, 8090)),
+        ({"HostIP": "127.0.0.1", "Proto": 132}, Wish(Protocol.SCTP, 80, (IPv4Address("127.0.0.1"),), 8080, 8080)),
+        ({"HostIP": None, "HostPortEnd": 0}, Wish(Protocol.TCP, 80, (ANY,), 8080, 8080)),
     ],
 )
 def test_what_docker_asks_for(change: dict[str, Any], wish: Wish) -> None:
-    assert wishes({"com.docker.network.portmap": [BINDING | change]}) == (wish,)
+    assert wishes({"com.docker.network.portmap": [BINDING | change]}, ipv6=False) == (wish,)
 
 
 @pytest.mark.parametrize(
     ("bindings", "error"),
     [
-        ([BINDING | {"HostIP": "::1"}], Unsupported),
+        ([BINDING | {"HostIP": "::"}], InvalidInput),
         ([BINDING | {"Proto": 1}], Unsupported),
         ([BINDING | {"HostIP": "here"}], InvalidInput),
         ([BINDING | {"HostPort": 70_000}], InvalidInput),
@@ -214,9 +216,84 @@ def test_what_docker_asks_for(change: dict[str, Any], wish: Wish) -> None:
 )
 def test_what_is_refused_by_name(bindings: object, error: type[SocketPlaneError]) -> None:
     with pytest.raises(error) as caught:
-        wishes({"com.docker.network.portmap": bindings})
+        wishes({"com.docker.network.portmap": bindings}, ipv6=False)
     assert caught.value.field == "--publish"
 
 
 def test_nothing_asked_is_nothing() -> None:
-    assert wishes({}) == wishes({"com.docker.network.portmap": None}) == wishes({"com.docker.network.portmap": []}) == ()
+    for options in ({}, {"com.docker.network.portmap": None}, {"com.docker.network.portmap": []}):
+        assert wishes(options, ipv6=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("host_ip", "addresses"),
+    [("", (ANY, ANY6)), ("0.0.0.0", (ANY,)), ("::", (ANY6,)), ("2001:db8::1", (IPv6Address("2001:db8::1"),))],
+)
+def test_a_container_with_ipv6_is_published_with_both(host_ip: str, addresses: tuple[Address, ...]) -> None:
+    (wish,) = wishes({"com.docker.network.portmap": [BINDING | {"HostIP": host_ip}]}, ipv6=True)
+    assert wish.addresses == addresses
+
+
+@pytest.mark.parametrize("host_ip", ["::1", "fe80::1"])
+def test_addresses_that_can_not_be_led_are_refused_by_name(host_ip: str) -> None:
+    with pytest.raises(Unsupported):
+        wishes({"com.docker.network.portmap": [BINDING | {"HostIP": host_ip}]}, ipv6=True)
+
+
+SIX = network(2, ipv6=True)
+BOTH = (OPEN, Published(Protocol.TCP, ANY6, 8080, 80), Published(Protocol.TCP, IPv6Address("2001:db8::1"), 8443, 443))
+SHOP6 = replace(endpoint(6, SIX, H1), published=BOTH)
+NEAR6 = endpoint(7, SIX, H2)
+OUTSIDE6 = IPv6Address("2001:db8:5::7")
+
+
+def judge6(source: Party, destination: Party, port: int, *policies: Policy) -> Verdict:
+    found = View(CLUSTER, {SIX.id: SIX}, policies, [SHOP6, NEAR6], [H1, H2])
+    return verdict(found, source, destination, Protocol.TCP, port, version=6)
+
+
+def test_texts_and_order_of_both_versions() -> None:
+    assert [str(each) for each in sorted((BOTH[2], BOTH[0], BOTH[1]))] == [
+        "0.0.0.0:8080->80/tcp",
+        "[::]:8080->80/tcp",
+        "[2001:db8::1]:8443->443/tcp",
+    ]
+    assert all(Published.parse(str(each)) == each for each in BOTH)
+
+
+def test_ipv6_clients_of_published_ports() -> None:
+    assert judge6(OUTSIDE6, SHOP6, 80).allow
+    assert judge6(OUTSIDE6, H1.gateway6, 8080).allow
+    assert judge6(OUTSIDE6, IPv6Address("2001:db8::1"), 8443).allow
+    assert not judge6(OUTSIDE6, SHOP6, 8080).allow
+    assert not judge6(OUTSIDE6, NEAR6, 80).allow
+    assert not judge6(CLUSTER.hosts6[99], SHOP6, 80).allow
+    assert judge6(NEAR6, H1, 8080).reason.startswith("free inside")
+    only = policy("only", 1, selector(), on=str(SIX.name), ingress=(Rule((block("2001:db8:5::/64"),)),))
+    assert judge6(OUTSIDE6, SHOP6, 80, only).allow
+    assert judge6(IPv6Address("2001:db8:6::7"), SHOP6, 80, only).rule == "d1.ingress"
+    with pytest.raises(InvalidInput, match="which IPv6 address host h2 has"):
+        judge6(H2, IPv6Address("2001:db8::1"), 8443)
+    four = replace(SHOP6, published=(OPEN,))
+    view6 = View(CLUSTER, {SIX.id: SIX}, (), [four], [H1])
+    assert not verdict(view6, OUTSIDE6, four, Protocol.TCP, 80).allow
+
+
+def test_load_balancers_and_the_group_of_both_versions() -> None:
+    desired = compiled(H1, H2, SIX, SHOP6)
+    (balancer,) = rows(desired, "Load_Balancer").values()
+    assert balancer["vips"] == {
+        f"{H1.address}:8080": f"{SHOP6.address}:80",
+        f"{H1.gateway}:8080": f"{SHOP6.address}:80",
+        f"[{H1.gateway6}]:8080": f"[{SHOP6.address6}]:80",
+        "[2001:db8::1]:8443": f"[{SHOP6.address6}]:443",
+    }
+    matches = [str(row["match"]) for row in acls(desired, "base")]
+    assert [match for match in matches if match.startswith("outport == @sp_published && ip6.src == {")]
+
+
+def test_a_plan_warns_of_ipv6_that_nobody_outside_reaches() -> None:
+    closed = policy("closed", 1, selector(), on=str(SIX.name), ingress=(Rule((block("0.0.0.0/0"),)),))
+    shown = View(CLUSTER, {SIX.id: SIX}, [closed], [SHOP6], [H1])
+    (found,) = [each.message for each in warnings(shown, [closed]) if "nobody outside" in each.message]
+    assert found.endswith("[::]:8080->80/tcp of c6, [2001:db8::1]:8443->443/tcp of c6")

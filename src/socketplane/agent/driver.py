@@ -223,7 +223,8 @@ class NetworkDriver:
 
     async def publish(self, request: protocol.EndpointRequest) -> dict[str, Any]:
         """Publish ports, all or none. Docker asks it of the endpoint with the container's gateway, after Join."""
-        wanted = wishes(request.options)
+        known = self._state.endpoints.get(request.endpoint)
+        wanted = wishes(request.options, ipv6=known is not None and known.address6 is not None)
         if not wanted or (await self._adoption.known(request.network)).internal:
             return {}
         async with self._locks.hold(request.endpoint):

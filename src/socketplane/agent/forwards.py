@@ -9,18 +9,22 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from pyroute2 import NFCTSocket
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple
 
+from socketplane.model.types import Address
+
 _SNAT, _DNAT = 1 << 4, 1 << 5  # IPS_SRC_NAT, IPS_DST_NAT
 
 
-def forget(address: IPv4Address) -> int:
+def forget(address: Address) -> int:
     """Delete the entries of connections that were led to an address; return how many. Blocks: run it in a thread."""
-    return _delete(lambda entry: _end(entry, "CTA_TUPLE_REPLY", "SRC") == str(address), _DNAT)
+    family = AF_INET if address.version == 4 else AF_INET6
+    return _delete(lambda entry: _end(entry, "CTA_TUPLE_REPLY", "SRC") == str(address), _DNAT, family)
 
 
 def forget_floating(address: IPv4Address) -> int:
@@ -32,14 +36,14 @@ def forget_floating(address: IPv4Address) -> int:
     return _delete(by_it, _DNAT) + _delete(by_it, _SNAT)
 
 
-def _delete(wanted: Callable[[Any], bool], status: int) -> int:
+def _delete(wanted: Callable[[Any], bool], status: int, family: int = AF_INET) -> int:
     deleted = 0
-    with NFCTSocket() as entries:
+    with NFCTSocket(nfgen_family=family) as entries:
         for entry in list(entries.dump(status=status, status_mask=status)):
             if not wanted(entry):
                 continue
             try:
-                entries.entry("del", tuple_orig=_tuple(entry.get_attr("CTA_TUPLE_ORIG")))
+                entries.entry("del", tuple_orig=_tuple(entry.get_attr("CTA_TUPLE_ORIG"), family))
                 deleted += 1
             except NetlinkError as error:
                 if error.code != errno.ENOENT:
@@ -49,10 +53,12 @@ def _delete(wanted: Callable[[Any], bool], status: int) -> int:
 
 def _end(entry: Any, direction: str, end: str) -> str | None:
     addresses = entry.get_attr(direction).get_attr("CTA_TUPLE_IP")
-    return None if addresses is None else addresses.get_attr(f"CTA_IP_V4_{end}")
+    return None if addresses is None else addresses.get_attr(f"CTA_IP_V4_{end}") or addresses.get_attr(f"CTA_IP_V6_{end}")
 
 
-def _tuple(told: Any) -> NFCTAttrTuple:
+def _tuple(told: Any, family: int) -> NFCTAttrTuple:
+    if family == AF_INET6:
+        return NFCTAttrTuple.from_netlink(family, told)
     ends, ports = told.get_attr("CTA_TUPLE_IP"), told.get_attr("CTA_TUPLE_PROTO")
     return NFCTAttrTuple(
         saddr=ends.get_attr("CTA_IP_V4_SRC"),

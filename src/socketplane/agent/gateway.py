@@ -25,8 +25,9 @@ from socketplane.agent.forwarding6 import Forwarding6
 from socketplane.agent.forwards import forget, forget_floating
 from socketplane.agent.hostport import HostPort
 from socketplane.agent.netlink import Netlink
+from socketplane.agent.portrules import Forward
 from socketplane.agent.rows import SwitchPort
-from socketplane.agent.ruleset import Boundary, Forward
+from socketplane.agent.ruleset import Boundary
 from socketplane.agent.ruleset6 import Boundary6
 from socketplane.agent.surroundings import find_exits, links_of
 from socketplane.agent.switch import Switch

@@ -10,8 +10,8 @@ from typing import Protocol
 import structlog
 
 from socketplane.agent.portmap import Wish
+from socketplane.agent.portrules import Forward
 from socketplane.agent.reserve import Reservations, again
-from socketplane.agent.ruleset import Forward
 from socketplane.agent.state import State
 from socketplane.errors import Conflict, NotFound, SocketPlaneError
 from socketplane.model.published import Published
@@ -144,8 +144,9 @@ class Publisher:
         async with self._lock:
             await self._forwarder.forward(
                 {
-                    Forward(published, record.address)
+                    Forward(published, target)
                     for endpoint, record in self._state.endpoints.items()
                     for published in self._reservations.held(endpoint)
+                    if (target := record.address if published.address.version == 4 else record.address6) is not None
                 }
             )

@@ -9,18 +9,20 @@ import errno
 import socket
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from ipaddress import IPv4Address
 
 from socketplane.agent.portmap import FIELD, Wish
 from socketplane.errors import Conflict, InvalidInput, SocketPlaneError
-from socketplane.model.published import ANY, Published
+from socketplane.model.published import Published
 from socketplane.model.spec import Protocol
+from socketplane.model.types import Address
 
 _KINDS = {
     Protocol.TCP: (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     Protocol.UDP: (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
     Protocol.SCTP: (socket.SOCK_STREAM, socket.IPPROTO_SCTP),
 }
+_EPHEMERAL_TRIES = 16
+"""The kernel chooses for the first address; the other may have that one in use."""
 
 
 _ABSENT = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT)
@@ -33,7 +35,7 @@ class Claim:
     The firewall and Open vSwitch need none to lead packets of it.
     """
 
-    def __init__(self, address: IPv4Address, port: int) -> None:
+    def __init__(self, address: Address, port: int) -> None:
         self.address = address
         self.port = port
 
@@ -80,9 +82,9 @@ class Reservations:
         taken: dict[Published, Handle] = {}
         with ExitStack() as stack:
             for wish in wishes:
-                handle = _first_free(wish, self._ours(taken))
-                stack.callback(handle.close)
-                taken[wish.at(handle.getsockname()[1])] = handle
+                for address, handle in _first_free(wish, self._ours(taken)).items():
+                    stack.callback(handle.close)
+                    taken[wish.at(address, handle.getsockname()[1])] = handle
             stack.pop_all()
         self._held.setdefault(endpoint, {}).update(taken)
         return tuple(sorted(taken))
@@ -98,59 +100,84 @@ class Reservations:
 
 def again(published: Published) -> Wish:
     """Return the wish for exactly this."""
-    return Wish(published.protocol, published.port, published.address, published.host_port, published.host_port)
+    return Wish(published.protocol, published.port, (published.address,), published.host_port, published.host_port)
 
 
-def _first_free(wish: Wish, ours: Collection[Published]) -> Handle:
-    for port in range(wish.first, wish.last + 1):
-        try:
-            return _bound(wish, port)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                if (claim := _claimed(wish, ours)) is not None:
-                    return claim
-                break
-            if error.errno != errno.EADDRINUSE:
-                raise _explained(error, wish, port) from None
+def _first_free(wish: Wish, ours: Collection[Published]) -> Mapping[Address, Handle]:
+    """Return the same port at each of a wish's addresses."""
+    for port in range(wish.first, wish.last + 1) if wish.first else [0] * _EPHEMERAL_TRIES:
+        with ExitStack() as stack:
+            found: dict[Address, Handle] = {}
+            for address in wish.addresses:
+                number = next(iter(found.values())).getsockname()[1] if found else port
+                try:
+                    found[address] = stack.enter_context(_bound(wish.protocol, address, number))
+                except OSError as error:
+                    if error.errno in _ABSENT:
+                        return _claimed(wish, ours)
+                    if error.errno != errno.EADDRINUSE:
+                        raise _explained(error, wish.protocol, address, number) from None
+                    break
+            else:
+                stack.pop_all()
+                return found
+    raise _in_use(wish)
+
+
+def _in_use(wish: Wish) -> Conflict:
     ports = str(wish.first) if wish.first == wish.last else f"{wish.first} to {wish.last}"
-    raise Conflict(
-        f"port {ports}/{wish.protocol} of {wish.address} is in use on this host",
+    return Conflict(
+        f"port {ports}/{wish.protocol} of {' or '.join(map(str, wish.addresses))} is in use on this host",
         field=FIELD,
         remedy=f"choose another, or stop what has it: `ss -lnp sport = {wish.first}` and `socketplane endpoint ls` tell",
     )
 
 
-def _claimed(wish: Wish, ours: Collection[Published]) -> Claim | None:
-    """Return the first port that none of ours has; None where there is none."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(wish.address), 0))
-    except OSError as error:
-        raise _explained(error, wish, wish.first) from None
-    taken = {
-        each.host_port
-        for each in ours
-        if each.protocol is wish.protocol and (each.address == wish.address or ANY in (each.address, wish.address))
-    }
+def _claimed(wish: Wish, ours: Collection[Published]) -> Mapping[Address, Handle]:
+    """Return the first port that none of ours has, at each of a wish's addresses."""
+    for address in wish.addresses:
+        try:
+            with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
+                probe.bind((str(address), 0))
+        except OSError as error:
+            raise _explained(error, wish.protocol, address, wish.first) from None
+    taken = {each.host_port for each in ours if each.protocol is wish.protocol and _meet(each, wish.addresses)}
     free = (port for port in (range(wish.first, wish.last + 1) if wish.first else _EPHEMERAL) if port not in taken)
-    port = next(free, None)
-    return None if port is None else Claim(wish.address, port)
+    if (port := next(free, None)) is None:
+        raise _in_use(wish)
+    return {address: Claim(address, port) for address in wish.addresses}
 
 
-def _bound(wish: Wish, port: int) -> socket.socket:
-    kind, number = _KINDS[wish.protocol]
+def _meet(published: Published, addresses: Collection[Address]) -> bool:
+    """Return whether one of these addresses is that of a published port, or means it, or the other way round."""
+    return any(
+        published.address == address
+        or (published.address.version == address.version and (published.everywhere or address.is_unspecified))
+        for address in addresses
+    )
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _bound(protocol: Protocol, address: Address, port: int) -> socket.socket:
+    kind, number = _KINDS[protocol]
+    family = _family(address)
     with ExitStack() as stack:
-        handle = stack.enter_context(socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK, number))
+        handle = stack.enter_context(socket.socket(family, kind | socket.SOCK_NONBLOCK, number))
+        if family == socket.AF_INET6:
+            handle.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that ended lately don't matter
-        handle.bind((str(wish.address), port))
+        handle.bind((str(address), port))
         if kind == socket.SOCK_STREAM:
             handle.listen(0)  # until it listens, others that set that option could bind it too
         stack.pop_all()
         return handle
 
 
-def _explained(error: OSError, wish: Wish, port: int) -> SocketPlaneError:
+def _explained(error: OSError, protocol: Protocol, address: Address, port: int) -> SocketPlaneError:
     if error.errno == errno.EADDRNOTAVAIL:
-        return InvalidInput(f"{wish.address} is no address of this host", field=FIELD)
-    return Conflict(f"port {port}/{wish.protocol} of {wish.address}: {error.strerror}", field=FIELD)
+        return InvalidInput(f"{address} is no address of this host", field=FIELD)
+    return Conflict(f"port {port}/{protocol} of {address}: {error.strerror}", field=FIELD)

@@ -7,30 +7,20 @@ here are final, whatever other tables accept; accepts are not, which is why ipta
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
 
-from socketplane.agent import askport, ruleset6
+from socketplane.agent import askport, portrules, ruleset6
 from socketplane.agent.floating import rules as floating
 from socketplane.agent.hostport import NAME as SP0
+from socketplane.agent.portrules import Forward
 from socketplane.agent.ruleset6 import Boundary6
 from socketplane.agent.veth import GROUP
 from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
-from socketplane.model.published import ANY, Published
 
 TABLE = "socketplane"
 GENEVE = 6081
-_TRANSPORT = "meta l4proto { tcp, udp, sctp }"
-_TARGET = "ip daddr . meta l4proto . th dport"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Forward:
-    """A published port of the container with the address `target`."""
-
-    published: Published
-    target: IPv4Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +86,7 @@ table inet {TABLE} {{
 		{_list(map(str, sorted(boundary.neighbours)))}
 	}}
 {ruleset6.sets(boundary.internal6)}
-	map published {{
-		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
-		{_list(_at_one(boundary.forwards, local=False))}
-	}}
-
-	map published_everywhere {{
-		type inet_proto . inet_service : ipv4_addr . inet_service
-		{_list(_everywhere(boundary.forwards))}
-	}}
-
-	map published_here {{
-		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
-		{_list(_at_one(boundary.forwards, local=True))}
-	}}
-
-	set targets {{
-		type ipv4_addr . inet_proto . inet_service
-		{_list(_targets(boundary.forwards))}
-	}}
-
-{floating.maps(boundary.claims)}
+{portrules.maps(boundary.forwards)}{floating.maps(boundary.claims)}
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
@@ -134,15 +104,12 @@ table inet {TABLE} {{
 {floating.CHAINS}
 	chain dstnat {{
 		type nat hook prerouting priority dstnat; policy accept;
-		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published
-		{_TRANSPORT} fib daddr type local dnat ip to meta l4proto . th dport map @published_everywhere
+		{portrules.ARRIVING}
 	}}
 
 	chain dstnat_here {{
 		type nat hook output priority -100; policy accept;
-		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published_here
-		{_TRANSPORT} dnat ip to ip daddr . meta l4proto . th dport map @published
-		{_TRANSPORT} fib daddr type local dnat ip to meta l4proto . th dport map @published_everywhere
+		{portrules.OWN}
 	}}
 
 {_names_chains(boundary)}
@@ -169,7 +136,7 @@ table inet {TABLE} {{
 		oifname "{SP0}" ip daddr @internal drop
 		{behind} oifname "{SP0}" fib saddr . iif oif missing drop comment "policy judges by the source: it has to be true"
 		{floating.forward(SP0)}
-		oifname "{SP0}" ct status dnat ct direction original {_TRANSPORT} {_TARGET} != @targets drop
+		{portrules.strays(SP0)}
 		oifname "{SP0}" ct state established,related accept
 		oifname "{SP0}" ct status dnat accept comment "published ports"
 		oifname "{SP0}" ip daddr @routed accept comment "the first packet may have come by another host"
@@ -236,25 +203,6 @@ def _elements(networks: Collection[IPv4Network]) -> str:
     if not networks:
         return ""
     return f"elements = {{ {', '.join(map(str, collapse_addresses(sorted(networks))))} }}"
-
-
-def _at_one(forwards: Collection[Forward], *, local: bool) -> Iterator[str]:
-    for forward in sorted(forwards):
-        published = forward.published
-        if published.address != ANY and published.local is local:
-            key = f"{published.address} . {published.protocol} . {published.host_port}"
-            yield f"{key} : {forward.target} . {published.port}"
-
-
-def _everywhere(forwards: Collection[Forward]) -> Iterator[str]:
-    for forward in sorted(forwards):
-        published = forward.published
-        if published.address == ANY:
-            yield f"{published.protocol} . {published.host_port} : {forward.target} . {published.port}"
-
-
-def _targets(forwards: Collection[Forward]) -> Iterator[str]:
-    yield from sorted({f"{each.target} . {each.published.protocol} . {each.published.port}" for each in forwards})
 
 
 def _list(entries: Iterable[str]) -> str:

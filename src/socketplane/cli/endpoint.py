@@ -38,8 +38,11 @@ def state_style(cell: str) -> str:
 
 def ports(endpoint: Mapping[str, Any]) -> str:
     """Return an endpoint's published ports as `docker ps` writes them."""
-    form = "{address}:{host_port}->{port}/{protocol}"
-    return ", ".join(form.format_map(port) for port in endpoint.get("published", ()))
+    form = "{host_port}->{port}/{protocol}"
+    return ", ".join(
+        f"{f'[{address}]' if ':' in (address := port['address']) else address}:{form.format_map(port)}"
+        for port in endpoint.get("published", ())
+    )
 
 
 def columns(full: bool) -> list[Column]:

@@ -12,7 +12,7 @@ from socketplane.compile import names
 from socketplane.compile.prefixes import Range, merged, prefixes
 from socketplane.compile.segment import segment_of
 from socketplane.model.spec import Block, Direction, Hosts, Members, Peer, Port, Protocol
-from socketplane.model.types import Cluster, Subnet
+from socketplane.model.types import Address, Cluster, Subnet
 
 IPV4 = (4,)
 BOTH = (4, 6)
@@ -97,6 +97,11 @@ def _numbers(field: str, ports: Iterable[Port]) -> str:
 
 def _is_in(number: int, ranges: list[Range]) -> bool:
     return any(first <= number <= last for first, last in ranges)
+
+
+def place(address: Address, port: int) -> str:
+    """Return an address and a port as load balancers name them."""
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
 def one_of(texts: list[str]) -> str:

@@ -10,28 +10,30 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from socketplane.compile import acl, names
-from socketplane.compile.match import subject, within
+from socketplane.compile.match import place, subject, within
 from socketplane.compile.prefixes import all_but
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.behind import addresses
 from socketplane.model.spec import Direction, Protocol
-from socketplane.model.types import Address, Cluster, Endpoint, Host
+from socketplane.model.types import LINK_LOCAL6, Address, Cluster, Endpoint, Host
 
 _KEY = "published"
 
 
-def compile_published(output: Output, cluster: Cluster) -> None:
+def compile_published(output: Output, cluster: Cluster, versions: Iterable[int]) -> None:
     """Add what exists once: the group of those whom the outside reaches where no policy says otherwise."""
     name = names.PUBLISHED_GROUP
     group = output.row("Port_Group", name, {"name": name})
-    columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
-    acl.add(output, group, "base/published", columns)
+    for version in versions:
+        columns = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name, version), name="base")
+        acl.add(output, group, "base/published" if version == 4 else "base/published6", columns)
     output.row("Load_Balancer_Group", _KEY, {"name": names.balancers(output.cluster)})
 
 
-def from_outside(cluster: Cluster, group: str) -> str:
+def from_outside(cluster: Cluster, group: str, version: int = 4) -> str:
     """Return the match for what comes to a port group from addresses that are neither containers' nor hosts' own ports'."""
-    outside = within(Direction.INGRESS, all_but([cluster.pool, cluster.hosts]))
+    inside = [cluster.pool_of(version), cluster.hosts_of(version), *([LINK_LOCAL6] if version == 6 else [])]
+    outside = within(Direction.INGRESS, all_but(inside, version))
     return f"{subject(Direction.INGRESS, group)} && {outside}"
 
 
@@ -45,9 +47,10 @@ def compile_balancers(output: Output, cluster: Cluster, endpoint: Endpoint, host
     """Add the load balancers that lead to an endpoint: one for each protocol, for the server has it so."""
     for protocol in Protocol:
         vips = {
-            f"{address}:{published.host_port}": f"{endpoint.address}:{published.port}"
+            place(address, published.host_port): place(target, published.port)
             for published in endpoint.published
             if published.protocol is protocol
+            and (target := endpoint.address if published.address.version == 4 else endpoint.address6) is not None
             for address in addresses(host, published)
         }
         if vips:
@@ -64,7 +67,7 @@ def _balancer(
     output: Output, cluster: Cluster, endpoint: Endpoint, what: str, vips: dict[str, str], more: Mapping[str, Value]
 ) -> None:
     name = names.balancer(endpoint, what)
-    options = {"hairpin_snat_ip": str(names.nobody(cluster))}
+    options = {"hairpin_snat_ip": f"{names.nobody(cluster)} {names.nobody(cluster, 6)}"}
     columns: dict[str, Value] = {"name": name, "vips": vips, "options": options, **more}
     row = output.row("Load_Balancer", name, columns, {"name": endpoint.name})
     balancers = identity(output.cluster, "Load_Balancer_Group", _KEY)

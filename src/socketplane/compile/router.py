@@ -27,7 +27,7 @@ def compile_cluster(output: Output, cluster: Cluster, *, ipv6: bool) -> None:
         _ways(output, cluster, version)
     _hosts_switch(output, cluster, versions)
     _routed(output, cluster, versions)
-    compile_published(output, cluster)
+    compile_published(output, cluster, versions)
     compile_asking(output)
     compile_balancers(output)
     _meters(output)

@@ -7,11 +7,11 @@ networks) is as if the backend had been meant from the start.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from socketplane.compile import names
 from socketplane.compile.lookup import Selecting, alternatives, traits_of
+from socketplane.compile.match import place
 from socketplane.compile.rows import Output, Value, identity
 from socketplane.model.services.types import Service, ServicePort
 from socketplane.model.spec import Labels, Protocol
@@ -96,12 +96,8 @@ def compile_service(
 
 def _vips(service: Service, port: ServicePort, network: Network, backends: Sequence[Endpoint]) -> Iterator[tuple[str, str]]:
     if service.address is not None:
-        places = ",".join(_place(each.address, port.target) for each in backends)
-        yield _place(service.address, port.port), places
+        places = ",".join(place(each.address, port.target) for each in backends)
+        yield place(service.address, port.port), places
     if service.address6 is not None and network.subnet6 is not None:
-        places = ",".join(_place(each.address6, port.target) for each in backends if each.address6 is not None)
-        yield _place(service.address6, port.port), places
-
-
-def _place(address: IPv4Address | IPv6Address, port: int) -> str:
-    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+        places = ",".join(place(each.address6, port.target) for each in backends if each.address6 is not None)
+        yield place(service.address6, port.port), places

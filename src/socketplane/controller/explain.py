@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 
 from socketplane import wire
 from socketplane.controller.explain_service import explain_service, nearest, service_named, version_of
@@ -78,7 +78,7 @@ def _is_outside(intent: Intent, text: str) -> bool:
     return text == OUTSIDE and not any(endpoint.name == text for endpoint in intent.endpoints.values())
 
 
-def _of_all(view: View, judge: Callable[[IPv4Address], Verdict]) -> Verdict:
+def _of_all(view: View, judge: Callable[[Address], Verdict]) -> Verdict:
     """Return what holds for all addresses outside; where that differs, a denial that lists it."""
     found = {prefix: judge(address) for prefix, address in outside(view, view.policies).items()}
     if len({(each.allow, each.policy, each.rule, each.would_deny) for each in found.values()}) == 1:

@@ -80,11 +80,15 @@ def _case(intent: Intent, host: str, place: int, stream: wire.Streams) -> _Case 
     if isinstance(source, Endpoint | Host):
         return _Case(place, stream, source, destination, source.host if isinstance(source, Endpoint) else source.name)
     cluster = intent.cluster.cluster
-    inside = any(source in block for block in (cluster.pool, cluster.pool6, cluster.hosts))
+    inside = any(source in block for block in (cluster.pool, cluster.pool6, cluster.hosts, cluster.hosts6))
     network = intent.networks.get(end.network)
-    if inside or network is None or way_in(network, end, Protocol.UDP, stream.port, _held(intent, end)) is None:
+    if inside or network is None or _way_in(intent, network, end, stream) is None:
         return None
     return _Case(place, stream, source, destination, host)
+
+
+def _way_in(intent: Intent, network: Network, end: Endpoint, stream: wire.Streams) -> str | None:
+    return way_in(network, end, Protocol.UDP, stream.port, _held(intent, end), stream.destination.version)
 
 
 def _floating(intent: Intent, cases: Sequence[_Case]) -> Iterator[Floating]:
@@ -208,7 +212,7 @@ class _Judge:
             if each.holder == destination.id:
                 yield each.address, case.stream.port, each.address
         if (host := self._hosts.get(destination.host)) is not None:
-            for published in let_in(destination, Protocol.UDP, case.stream.port):
+            for published in let_in(destination, Protocol.UDP, case.stream.port, case.stream.destination.version):
                 for address in addresses(host, published):
                     yield address, published.host_port, address
 

@@ -6,25 +6,28 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address
 
 from socketplane.model.portset import EVERYTHING, PortSet, of_ports
-from socketplane.model.published import ANY, Published
+from socketplane.model.published import ANY, ANY6, Published
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Port, Protocol
 from socketplane.model.types import Address, Endpoint, Host, Network
 
 
-def addresses(host: Host, published: Published) -> tuple[IPv4Address, ...]:
+def addresses(host: Host, published: Published) -> tuple[Address, ...]:
     """Return the addresses at which containers of all hosts reach a published port; none if it is for its host alone."""
     if published.local:
         return ()
+    if published.address == ANY6:
+        return (host.gateway6,)
     return (IPv4Address(host.address), host.gateway) if published.address == ANY else (published.address,)
 
 
 def behind(
-    view: View, destination: Party, protocol: Protocol | None, port: int | None
+    view: View, destination: Party, protocol: Protocol | None, port: int | None, version: int = 4
 ) -> tuple[Endpoint, Published] | None:
     """Return the container that answers at a port of a host or of one of its addresses; None where none does.
 
     A host means all of its addresses: what it publishes to others first, then what it publishes to itself alone.
+    `version` of IP, where the destination is no address.
     """
     if isinstance(destination, Endpoint) or protocol is None:
         return None
@@ -35,10 +38,13 @@ def behind(
             if (published.protocol, published.host_port) != (protocol, port) or endpoint.host not in hosts:
                 continue
             host = hosts[endpoint.host]
-            there = destination == host if isinstance(destination, Host) else destination in addresses(host, published)
+            if isinstance(destination, Host):
+                there = destination == host and published.address.version == version
+            else:
+                there = destination in addresses(host, published)
             if there:
                 found.append((endpoint, published))
-    return min(found, key=lambda pair: (pair[1].local, pair[1].address), default=None)
+    return min(found, key=lambda pair: (pair[1].local, pair[1]), default=None)
 
 
 def holder(view: View, destination: Party) -> Endpoint | None:
@@ -52,10 +58,11 @@ def floats(view: View, endpoint: Endpoint) -> list[Address]:
     return [each.address for each in view.floating if each.holder == endpoint.id]
 
 
-def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None) -> Iterator[Published]:
+def let_in(endpoint: Endpoint, protocol: Protocol | None, port: int | None, version: int = 4) -> Iterator[Published]:
     """Yield by which of a container's published ports a packet from outside comes to this port of it."""
     for published in endpoint.published:
-        if (published.protocol, published.port) == (protocol, port) and not published.local:
+        of_version = published.address.version == version and not published.local
+        if of_version and (published.protocol, published.port) == (protocol, port):
             yield published
 
 
@@ -65,24 +72,27 @@ def way_in(
     protocol: Protocol | None,
     port: int | None,
     floating: Iterable[Address] = (),
+    version: int = 4,
 ) -> str | None:
     """Return how a packet from outside comes to an endpoint's port, for people; None where there is no way.
 
     `floating` are the addresses that lead to it.
     """
-    if network.routed:
+    if network.routed and version == 4:
         return f"network {network.name or network.id} is routed"
     for address in floating:
-        return f"{address} leads to it"
-    published = next(let_in(endpoint, protocol, port), None)
+        if address.version == version:
+            return f"{address} leads to it"
+    published = next(let_in(endpoint, protocol, port, version), None)
     return f"its host publishes {published}" if published else None
 
 
-def opened(network: Network, endpoint: Endpoint, *, floating: bool) -> PortSet:
+def opened(network: Network, endpoint: Endpoint, *, floating: bool, version: int = 4) -> PortSet:
     """Return the ports of an endpoint to which a packet from outside comes (`way_in`, of all ports at once).
 
     `floating` tells whether an address leads to it.
     """
-    if network.routed or floating:
+    if version == 4 and (network.routed or floating):
         return EVERYTHING
-    return of_ports(Port(each.protocol, each.port) for each in endpoint.published if not each.local)
+    ports = (each for each in endpoint.published if not each.local and each.address.version == version)
+    return of_ports(Port(each.protocol, each.port) for each in ports)

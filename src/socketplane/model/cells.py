@@ -128,11 +128,9 @@ class Cells:
     def _opened(self, endpoint: Endpoint) -> PortSet:
         """Return to what ports of an endpoint the outside comes with this version of IP, whatever policies say."""
         network = self._view.networks.get(endpoint.network)
-        return (
-            NOTHING
-            if self.version == 6 or network is None
-            else opened(network, endpoint, floating=endpoint.id in self._floating)
-        )
+        if network is None:
+            return NOTHING
+        return opened(network, endpoint, floating=endpoint.id in self._floating, version=self.version)
 
     def _address(self, party: Party) -> Address:
         address = address_of(party, self.version)

@@ -125,7 +125,8 @@ class Reach:
 
     def _is_outside(self, address: Address) -> bool:
         cluster = self._view.cluster
-        return address.version == 4 and not any(address in taken for taken in (cluster.pool, cluster.hosts))
+        taken = (cluster.pool_of(address.version), cluster.hosts_of(address.version), LINK_LOCAL6)
+        return not any(address in block for block in taken)
 
     def _answering(self, address: Address) -> PortSet:
         """Return what an address that is no container's may answer at all."""

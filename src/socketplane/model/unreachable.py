@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from socketplane.model.outside import outside
+from socketplane.model.published import Published
 from socketplane.model.selection import View, is_member, rules_of, subject_of
 from socketplane.model.shadows import Found
 from socketplane.model.spec import Direction, Policy, PolicySpec
+from socketplane.model.types import Address, Endpoint
 from socketplane.model.verdict import verdict
 
 NAMED = 3
@@ -25,16 +27,21 @@ def unreachable(view: View, policy: Policy) -> Iterator[Found]:
         for published in endpoint.published
         if not published.local
     ]
-    sources = outside(view, view.policies).values() if ports else ()
+    versions = {published.address.version for _, published in ports}
+    sources = {version: list(outside(view, view.policies, version).values()) for version in versions}
     found = [
         f"{published} of {endpoint.name or endpoint.address}"
         for endpoint, published in ports
-        if not any(verdict(view, source, endpoint, published.protocol, published.port).allow for source in sources)
+        if not _reached(view, sources[published.address.version], endpoint, published)
     ]
     if found:
         names = ", ".join(found[:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
         message = f"nobody outside reaches what is published: {names}"
         yield "", message, "allow an ipBlock on the container's port, or publish it to 127.0.0.1 only"
+
+
+def _reached(view: View, outside: Iterable[Address], endpoint: Endpoint, published: Published) -> bool:
+    return any(verdict(view, source, endpoint, published.protocol, published.port).allow for source in outside)
 
 
 def _narrows(policy: Policy) -> bool:

@@ -44,7 +44,7 @@ def verdict(
         packet = Packet(view, _seen(source, held), held, protocol, port, version)
         packet.steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
         return _judged(packet)
-    found = behind(view, destination, protocol, port) if version == 4 else None
+    found = behind(view, destination, protocol, port, version)
     if found is not None and not (found[1].local and isinstance(source, Endpoint)):  # that comes to the host itself
         return _published(view, source, *found)
     return _judged(Packet(view, source, destination, protocol, port, version))
@@ -63,7 +63,9 @@ def to_service(
 
 def _published(view: View, source: Party, destination: Endpoint, published: Published) -> Verdict:
     """Judge what is sent to a port of a host, as what is sent to the container behind it."""
-    packet = Packet(view, _seen(source, destination), destination, published.protocol, published.port)
+    version = published.address.version
+    seen = _seen(source, destination, version)
+    packet = Packet(view, seen, destination, published.protocol, published.port, version)
     answers = f"{name_of(destination, view.networks)} answers"
     packet.steps.append(f"host {destination.host} publishes {published}: {answers}")
     if published.local and not isinstance(packet.source, Host):
@@ -71,9 +73,14 @@ def _published(view: View, source: Party, destination: Endpoint, published: Publ
     return _judged(packet)
 
 
-def _seen(source: Party, destination: Endpoint) -> Party:
+def _seen(source: Party, destination: Endpoint, version: int = 4) -> Party:
     """Return as whom a source comes to a container by an address of the outside: other hosts as anybody there."""
-    return IPv4Address(source.address) if isinstance(source, Host) and source.name != destination.host else source
+    if not isinstance(source, Host) or source.name == destination.host:
+        return source
+    if version == 6:
+        message = f"which IPv6 address host {source.name} has outside is not known"
+        raise InvalidInput(message, field="source", remedy="name that address")
+    return IPv4Address(source.address)
 
 
 def _judged(packet: Packet) -> Verdict:
@@ -179,9 +186,10 @@ def _from_outside(packet: Packet, source: Address) -> Verdict | None:
     """
     cluster, end = packet.view.cluster, packet.destination
     way = None
-    if isinstance(end, Endpoint) and source.version == 4:
-        way = way_in(packet.view.networks[end.network], end, packet.protocol, packet.port, floats(packet.view, end))
-    if way is None or any(source in taken for taken in (cluster.pool, cluster.hosts)):
+    if isinstance(end, Endpoint):
+        network, floating = packet.view.networks[end.network], floats(packet.view, end)
+        way = way_in(network, end, packet.protocol, packet.port, floating, source.version)
+    if way is None or source in cluster.pool_of(source.version) or source in cluster.hosts_of(source.version):
         reason = "hosts let nothing in from outside but to published ports, floating addresses and routed networks"
         return packet.decide(False, ISOLATION, reason, rule=ISOLATION)
     packet.steps.append(way)
@@ -216,7 +224,7 @@ def _ingress(packet: Packet) -> Verdict:
         return _default(packet, "hosts reach containers that no ingress policy selects")
     if isinstance(source, Endpoint) and source.network == destination.network:
         return _default(packet, "free inside a network: no ingress policy selects the destination")
-    if isinstance(source, IPv4Address):
+    if isinstance(source, IPv4Address | IPv6Address):
         what = "floating addresses" if floats(packet.view, destination) else "published ports and routed networks"
         return _default(packet, f"{what} are open to all outside: no ingress policy selects it")
     reason = "networks are isolated unless an ingress policy of the target allows it"

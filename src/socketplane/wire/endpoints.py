@@ -32,8 +32,8 @@ class PublishedPort(Wire):
     """A port of a container, and where its host answers for it."""
 
     protocol: Literal["tcp", "udp", "sctp"]
-    address: IPv4Address
-    """One of the host's addresses; 0.0.0.0: at all of them."""
+    address: IPv4Address | IPv6Address
+    """One of the host's addresses; 0.0.0.0 or ::, at all of them of that version of IP."""
     host_port: Port
     port: Port
     """The container's."""
