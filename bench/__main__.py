@@ -1,6 +1,6 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only controller|policy|scale|enforcement|attach|traffic|shaping|names] [--rounds N] [-o FORMAT] [--write]
+python -m bench [--only SECTION] [--rounds N] [-o table|json] [--write]
 """
 
 from __future__ import annotations
@@ -14,7 +14,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench import attach, controller, naming, peers, policy_lab, policy_report, scale_report, shaping, table, traffic
+from bench import (
+    attach,
+    controller,
+    naming,
+    peers,
+    policy_lab,
+    policy_report,
+    published,
+    scale_report,
+    shaping,
+    table,
+    traffic,
+)
 from bench.peers import Peers
 from bench.report import Section, merged
 from bench.table import Figure
@@ -23,8 +35,8 @@ from socketplane.lab import build, labs
 NAME = "bench"
 REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
 FEW, MANY = 990, 9000
-CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "shaping", "names")
-ABOUTS = {naming.TITLE: naming.ABOUT}
+CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "published", "shaping", "names")
+ABOUTS = {naming.TITLE: naming.ABOUT, published.TITLE: published.ABOUT}
 DAEMONS = ("controller", "agent", "plugin")
 
 
@@ -46,7 +58,7 @@ def main() -> None:
             sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
     if options.only in (None, "enforcement"):
         sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
-    if options.only in (None, "attach", "traffic", "shaping", "names"):
+    if options.only in (None, "attach", "traffic", "published", "shaping", "names"):
         on_engines = asyncio.run(_on_engines(options.only, options.rounds))
         sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
     found = {title: section.figures for title, section in sections.items()}
@@ -84,6 +96,8 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
         ready = await peers.prepare(lab)
         if only in (None, "traffic"):
             sections["Traffic"] = await traffic.measure(ready)
+        if only in (None, "published"):
+            sections[published.TITLE] = await published.measure(ready, lab.fabric)
         if only in (None, "shaping"):
             sections["Limits of TrafficPolicies"] = await shaping.measure(ready)
         if only in (None, "names"):
