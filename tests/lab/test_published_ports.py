@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
+from socketplane.lab.machine import Machine
 from support.world import Host, World, allow, eventually
 
 pytestmark = pytest.mark.lab
@@ -153,6 +156,88 @@ async def test_ports_outlast_the_agent_and_whoever_flushes_rules(world: World) -
         return ":8080 " in (await h1.machine.run("ss", "-Hlnt", "sport = 8080")).out
 
     await eventually("the port is reserved again", held)
+
+
+PUSH = """
+echo 'i=0; while echo $i; do i=$((i+1)); sleep 0.02; done' > /tmp/count
+socat UDP-LISTEN:9,fork,reuseaddr EXEC:'sh /tmp/count' &
+exec socat TCP-LISTEN:9,fork,reuseaddr EXEC:'sh /tmp/count'
+"""
+UDP_CLIENT = "(echo hello; sleep 120) | socat -t 120 - UDP:$AT:{port} > /tmp/{name}"
+TCP_CLIENT = "socat -u TCP:$AT:{port} CREATE:/tmp/{name}"
+
+
+@asynccontextmanager
+async def receiving(machine: Machine, address: str, **scripts: str) -> AsyncIterator[None]:
+    """Run clients on a machine, which write what they receive to files; they are killed at the end."""
+    tasks = [
+        asyncio.create_task(machine.run("sh", "-c", f"AT={address}; {script}", check=False, timeout=150.0))
+        for script in scripts.values()
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_policy_ends_what_the_outside_has_open(world: World) -> None:
+    """TCP and UDP that the server alone sends: to a machine outside, and to a container that came by the host's address."""
+    h1, h2, _ = world.hosts
+    outside = world.lab.fabric
+    await world.network("web")
+    underlay, lan = str(h1.machine.underlay), str(h1.machine.management)
+    ports = ("-p", "9009:9", "-p", "9009:9/udp")
+    await h1.run("shop", "web", "--label", "app=shop", *ports, command=("sh", "-c", PUSH))
+    await h2.run("far", "web", "--label", "app=far")
+    names = {"pushed": UDP_CLIENT, "stream": TCP_CLIENT}
+    scripts = {name: script.format(port=9009, name=name) for name, script in names.items()}
+    for script in scripts.values():
+        await h2.docker("exec", "-d", "far", "sh", "-c", f"AT={underlay}; {script}")
+
+    async def lengths() -> list[int]:
+        texts = [(await outside.run("cat", f"/tmp/{name}", check=False)).out for name in scripts]
+        texts += [(await h2.inside("far", "cat", f"/tmp/{name}")).out for name in scripts]
+        return [len(text) for text in texts]
+
+    async def flow() -> None:
+        before = await lengths()
+
+        async def grown() -> bool:
+            return all(now > was for now, was in zip(await lengths(), before, strict=True))
+
+        await eventually("all streams go on", grown, timeout=30.0)
+
+    async def ended(*places: int) -> None:
+        last = await lengths()
+
+        async def still() -> bool:
+            nonlocal last
+            before, last = last, await lengths()
+            return all(before[place] == last[place] for place in places)
+
+        await eventually("these streams have ended", still, timeout=60.0)
+
+    policy = json.loads(allow("shop", "web", "shop", "far"))
+    block = {"ipBlock": {"cidr": f"{outside.management}/32"}}
+    async with receiving(outside, lan, **scripts):
+        await flow()
+        policy["spec"]["ingress"][0]["from"].append(block)
+        await world.policy(json.dumps(policy))
+        await flow()
+        policy["spec"]["ingress"] = [{"from": [block]}]
+        await world.policy(json.dumps(policy))
+        await ended(2, 3)
+        before = await lengths()
+        await eventually("the outside's go on", lambda: _longer(lengths, before[:2]))
+        policy["spec"]["ingress"] = []
+        await world.policy(json.dumps(policy))
+        await ended(0, 1, 2, 3)
+
+
+async def _longer(lengths: Callable[[], Awaitable[list[int]]], before: list[int]) -> bool:
+    return all(now > was for now, was in zip(await lengths(), before, strict=False))
 
 
 async def _gateway(host: Host) -> str:
