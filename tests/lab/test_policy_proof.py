@@ -24,7 +24,13 @@ SEED = int(os.environ.get("SOCKETPLANE_SEED", "282"))
 DECIDERS = ("NetworkPolicy", "Admin", "Baseline")
 KINDS = {f"{decider} {way} {how}" for decider in DECIDERS for way in Direction for how in ("allow", "deny")}
 KINDS |= {"default allow", "isolation deny"}
-KINDS = {"audit", *(f"{version} {kind}" for version in ("IPv4", "IPv6") for kind in KINDS)}
+PUBLISHED = {
+    f"published to {who} NetworkPolicy ingress {how}" for who in ("outside", "endpoint") for how in ("allow", "deny")
+}
+PUBLISHED |= {f"published to {who} default allow" for who in ("outside", "host", "endpoint")}
+PUBLISHED |= {"published to host NetworkPolicy ingress deny", "published to endpoint NetworkPolicy egress deny"}
+PUBLISHED |= {"published to endpoint isolation deny", "published to endpoint Admin ingress deny"}
+KINDS = {"audit", *PUBLISHED, *(f"{version} {kind}" for version in ("IPv4", "IPv6") for kind in KINDS)}
 """All of them are tried: where chance does not offer them, with more sets of policies."""
 
 
@@ -38,7 +44,8 @@ async def test_packets_do_what_the_verdict_says(world: World, capsys: pytest.Cap
             await proof.enforce(policies)
             cases = proof.cases(Draw(seed), CONNECTIONS, kinds)
             wrong = await proof.wrong(cases)
-            assert not wrong, (f"SOCKETPLANE_SEED={seed}", wrong, [document_of(policy) for policy in policies])
+            told = "\n".join(f"{case}; but {outcome}" for case, outcome in wrong)
+            assert not wrong, f"SOCKETPLANE_SEED={seed}\n{told}\n{[document_of(policy) for policy in policies]}"
             count += len(cases)
             seed += 1
     if "SOCKETPLANE_ROUNDS" in os.environ:

@@ -16,9 +16,10 @@ from uuid import UUID
 
 from socketplane.agent import attempt
 from socketplane.lab import probe
+from socketplane.lab.images import IMAGE
 from socketplane.lab.machine import Machine
 from socketplane.model.selection import address_of
-from socketplane.model.spec import ClusterSpec, Policy, PolicySpec, Protocol
+from socketplane.model.spec import Block, ClusterSpec, Policy, PolicySpec, Protocol, Rule, Selector
 from socketplane.model.types import Cluster, Endpoint, Host
 from socketplane.model.verdict import Party, Verdict, View, verdict
 from socketplane.transport.client import ControllerClient
@@ -40,6 +41,10 @@ PLACES = (
     ("c9", 1, "lab", {"tier": "a"}),
 )
 """Containers: name, host, network, labels."""
+PUBLISHING = {"c1": 80, "c2": 443, "c3": 8080, "c6": 81, "c7": 80}
+"""Ports that are published, by TCP and UDP, at a port of the host for each container."""
+BRIDGED = "bridged"
+"""A container on docker0 of each host."""
 PORTS = (22, 53, 80, 81, 82, 443, 8080, 49, 50, 100, 101, 8081, 1023, 1024, 49151, 49152, 1, 65535)
 """Those that policies name, and the edges of their ranges."""
 BLOCKS = (
@@ -49,6 +54,8 @@ BLOCKS = (
     ("169.254.192.0/20", ("169.254.192.2/32",)),
     ("169.254.192.3/32", ()),
     ("10.192.0.0/16", ("10.192.0.0/22",)),
+    ("198.19.0.0/24", ("198.19.0.2/32",)),
+    ("172.17.0.0/16", ()),
     ("::/0", ()),
     ("2001:db8::/32", ()),
 )
@@ -71,10 +78,20 @@ USUAL_LIMITS = ("net.ipv4.icmp_ratemask=6168", "net.ipv6.icmp.ratelimit=1000")
 
 
 @dataclass(frozen=True)
+class Client:
+    """Who is not the cluster's: the machine outside, or a container on docker0; with the address that is seen of it."""
+
+    name: str
+    machine: str
+    address: IPv4Address
+    container: str = ""
+
+
+@dataclass(frozen=True)
 class Case:
     """A connection, and what policy says of it."""
 
-    source: Endpoint | Host
+    source: Endpoint | Host | Client
     destination: Party
     protocol: Protocol | None
     port: int | None
@@ -82,16 +99,21 @@ class Case:
     said: Verdict
     kind: str
     """What decides, and how: IPv4 Admin ingress deny, IPv6 isolation deny."""
+    at: str = ""
+    """The host's address that is published at, where it isn't the destination's own."""
 
     @property
     def key(self) -> tuple[str, attempt.Target]:
         """What tells it from others."""
         return self.source.name, self.target
 
+    def __str__(self) -> str:
+        return f"{self.source.name} -> {'/'.join(map(str, self.target))}: {self.kind}: {'; '.join(self.said.steps)}"
+
     @property
     def target(self) -> attempt.Target:
         address = address_of(self.destination, self.version)
-        return (self.protocol.value if self.protocol else "icmp", str(address), self.port or 0)
+        return (self.protocol.value if self.protocol else "icmp", self.at or str(address), self.port or 0)
 
 
 class Site:
@@ -99,6 +121,8 @@ class Site:
 
     def __init__(self, world: World, admin: ControllerClient) -> None:
         self._machines: dict[str, Machine] = {host.name: host.machine for host in world.hosts}
+        self._fabric = world.lab.fabric
+        self._clients: list[Client] = []
         self._outside = IPv4Address(world.lab.fabric.management)
         self.admin = admin
         self.view: View
@@ -116,6 +140,14 @@ class Site:
             [endpoint(each) for each in endpoints],
             [host(each) for each in hosts],
         )
+
+    async def look_at_clients(self) -> None:
+        """Take in who is not the cluster's."""
+        self._clients = [Client("fabric", "fabric", self._outside)]
+        template = "{{.NetworkSettings.IPAddress}}"
+        for name in {each.host for each in self.view.endpoints}:
+            told = await self._machines[name].run("docker", "inspect", "-f", template, BRIDGED)
+            self._clients.append(Client(f"{BRIDGED} on {name}", name, IPv4Address(told.out.strip()), BRIDGED))
 
     async def enforce(self, policies: Sequence[Policy]) -> None:
         """Have these policies and no others, and return when they are installed on every host."""
@@ -150,7 +182,7 @@ class Site:
         """
         offered: defaultdict[str, dict[object, Case]] = defaultdict(dict)
         for _ in range(OFFERED):
-            case = self._case(draw, *self._pair(draw))
+            case = self._published(draw) if draw.chance(0.3) else self._case(draw, *self._pair(draw))
             offered[case.kind][case.key] = case
         found: list[Case] = []
         while offered and len(found) < count:
@@ -172,6 +204,36 @@ class Site:
             return end, draw.choice([*[self._outside] * 3, *view.hosts, *gateways])
         return end, draw.choice([each for each in view.endpoints if each.id != end.id])
 
+    def _published(self, draw: Draw) -> Case:
+        """Return a connection to a published port: of anybody, by an address of the host that the client can reach."""
+        view = self.view
+        end = draw.choice([each for each in view.endpoints if each.published])
+        source: Endpoint | Host | Client = draw.choice([draw.choice(self._clients), *view.endpoints, *view.hosts])
+        # That nobody listens on a port of UDP is told by ICMP, which a container that comes to itself does not get.
+        published = draw.choice([each for each in end.published if source != end or each.protocol is Protocol.TCP])
+        owner = next(host for host in view.hosts if host.name == end.host)
+        machine = self._machines[end.host]
+        party: Party = source if not isinstance(source, Client) else self._seen(source, end)
+        at = str(draw.choice([machine.underlay, owner.gateway]) if isinstance(source, Endpoint) else machine.management)
+        if isinstance(source, Host) and source.name != end.host:
+            at = str(machine.underlay)  # whence it comes by the underlay
+        said = verdict(view, party, owner, published.protocol, published.host_port)
+        who = "outside" if isinstance(source, Client) else type(source).__name__.lower()
+        return Case(
+            source, owner, published.protocol, published.host_port, 4, said, self._kind(said, f"published to {who}"), at
+        )
+
+    def _seen(self, client: Client, end: Endpoint) -> IPv4Address:
+        """Return as whom a client comes: what other hosts have on docker0 comes with the host's own address."""
+        if not client.container or client.machine == end.host:
+            return client.address
+        return self._machines[client.machine].management
+
+    def _kind(self, said: Verdict, what: str) -> str:
+        spec = next((policy.spec for policy in self.view.policies if said.policy and policy.title == said.policy), None)
+        by = f"{spec.tier if isinstance(spec, ClusterSpec) else 'NetworkPolicy'} " if spec else ""
+        return f"{what} {by}{said.direction} {'allow' if said.allow else 'deny'}"
+
     def _case(self, draw: Draw, source: Endpoint | Host, destination: Party) -> Case:
         protocol = draw.choice([Protocol.TCP, Protocol.TCP, Protocol.UDP, None])
         if any(network.gateway == destination for network in self.view.networks.values()):
@@ -180,20 +242,25 @@ class Site:
         both = all(address_of(end, 6) is not None for end in (source, destination))
         version = 6 if both and draw.chance(0.4) else 4
         said = verdict(self.view, source, destination, protocol, port, version=version)
-        spec = next((policy.spec for policy in self.view.policies if said.policy and policy.title == said.policy), None)
-        by = f"{spec.tier if isinstance(spec, ClusterSpec) else 'NetworkPolicy'} " if spec else ""
-        kind = f"IPv{version} {by}{said.direction} {'allow' if said.allow else 'deny'}"
-        return Case(source, destination, protocol, port, version, said, kind)
+        return Case(source, destination, protocol, port, version, said, self._kind(said, f"IPv{version}"))
 
     async def wrong(self, cases: Collection[Case]) -> list[tuple[Case, str]]:
         """Try connections; return those that go otherwise than the verdict says, with their outcome.
 
         What should be reached and is not is tried once more, with patience.
         """
-        first = [(case, outcome) for case, outcome in await self._try(cases, WAIT) if _differs(case, outcome)]
+        first = [(case, outcome) for case, outcome in await self._try(cases, WAIT) if self._differs(case, outcome)]
         again = [case for case, _ in first if case.said.allow]
-        late = [(case, outcome) for case, outcome in await self._try(again, WAIT_AGAIN) if _differs(case, outcome)]
+        late = [(case, outcome) for case, outcome in await self._try(again, WAIT_AGAIN) if self._differs(case, outcome)]
         return [(case, outcome) for case, outcome in first if not case.said.allow] + late
+
+    def _differs(self, case: Case, outcome: str) -> bool:
+        """Return whether it went otherwise. What leaves an internal network is refused at once, by its host."""
+        silent = _SILENT
+        if isinstance(case.source, Endpoint) and self.view.networks[case.source.network].internal:
+            there = isinstance(case.destination, Endpoint) and case.destination.network == case.source.network
+            silent = _SILENT if there else (*_SILENT, attempt.REFUSED)
+        return (outcome not in silent) is not case.said.allow
 
     async def _try(self, cases: Collection[Case], wait: float) -> list[tuple[Case, str]]:
         by_source: dict[str, list[Case]] = {}
@@ -202,13 +269,15 @@ class Site:
         found = await asyncio.gather(*(self._from(some[0].source, some, wait) for some in by_source.values()))
         return [pair for some in found for pair in some]
 
-    async def _from(self, source: Endpoint | Host, cases: Sequence[Case], wait: float) -> list[tuple[Case, str]]:
+    async def _from(self, source: Endpoint | Host | Client, cases: Sequence[Case], wait: float) -> list[tuple[Case, str]]:
         request = json.dumps({"wait": wait, "targets": [case.target for case in cases]})
         script = (sys.executable, "-I", "-S", _SCRIPT)
-        if isinstance(source, Host):
-            answer = (await self._machines[source.name].run(*script, stdin=request)).out
+        if isinstance(source, Host) or (isinstance(source, Client) and not source.container):
+            machine = self._machines.get(source.name, self._fabric)
+            answer = (await machine.run(*script, stdin=request)).out
         else:
-            container = probe.Container(self._machines[source.host], source.name, str(source.address))
+            name, where = (source.name, source.host) if isinstance(source, Endpoint) else (source.container, source.machine)
+            container = probe.Container(self._machines[where], name, str(source.address))
             answer = await probe.run(container, *script, stdin=request)
         return list(zip(cases, json.loads(answer), strict=True))
 
@@ -227,12 +296,17 @@ async def site(world: World) -> AsyncIterator[Site]:
         for name, place, on, labels in PLACES:
             if place == number:
                 given = [part for pair in labels.items() for part in ("--label", "=".join(pair))]
+                if name in PUBLISHING:
+                    port = f"{21000 + int(name[1:])}:{PUBLISHING[name]}"
+                    given += ["-p", port, "-p", f"{port}/udp"]
                 await hosts[number].run(name, on, *limits, *given)
+        await hosts[number].docker("run", "-d", "--name", BRIDGED, IMAGE, "sleep", "600")
 
     await asyncio.gather(start(0), start(1))
     async with ControllerClient(world.first.machine.path("/run/socketplane/controller.sock")) as admin:
         made = Site(world, admin)
         await made.look()
+        await made.look_at_clients()
         await asyncio.gather(*(machine.run("sysctl", "-qw", *NO_LIMITS) for machine in machines))
         try:
             yield made
@@ -246,13 +320,12 @@ def policies_of(seed: int) -> list[Policy]:
     draw = Draw(seed, BLOCKS)
     found = [draw.policy(number) for number in range(1, draw.between(3, 9))]
     found = [each for each in found if _is_about_something(each)]
+    if seed % 3 == 0:  # chance hardly ever lets in who is outside
+        lan = Rule((Block(IPv4Network("198.18.0.0/24")), Block(IPv4Network("172.17.0.0/16"))))
+        found.append(Policy("web", "lan", len(found) + 20, PolicySpec(Selector.of({"app": "a"}), (lan,))))
     return expressible(found)
 
 
 def _is_about_something(policy: Policy) -> bool:
     spec = policy.spec
     return not isinstance(spec, PolicySpec) or spec.ingress is not None or spec.egress is not None
-
-
-def _differs(case: Case, outcome: str) -> bool:
-    return (outcome not in _SILENT) is not case.said.allow

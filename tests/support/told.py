@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 from uuid import UUID
 
+from socketplane.model.published import Published
+from socketplane.model.spec import Protocol
 from socketplane.model.types import Endpoint, Host, Network
 
 
@@ -36,9 +38,22 @@ def endpoint(told: Mapping[str, Any]) -> Endpoint:
         name=told["name"],
         labels=told["labels"],
         address6=IPv6Address(told["address6"]) if told["address6"] else None,
+        published=tuple(_published(each) for each in told["published"]),
     )
+
+
+def _published(told: Mapping[str, Any]) -> Published:
+    return Published(Protocol(told["protocol"]), IPv4Address(told["address"]), told["host_port"], told["port"])
 
 
 def host(told: Mapping[str, Any]) -> Host:
     """Return a host."""
-    return Host(told["name"], told["system_id"], told["address"], IPv4Address(told["gateway"]))
+    resolvers = tuple(sorted(map(IPv4Address, (told["report"] or {}).get("resolvers", ()))))
+    return Host(
+        told["name"],
+        told["system_id"],
+        told["address"],
+        IPv4Address(told["gateway"]),
+        labels=told["labels"],
+        resolvers=resolvers,
+    )
