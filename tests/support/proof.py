@@ -210,7 +210,8 @@ class Site:
         end = draw.choice([each for each in view.endpoints if each.published])
         source: Endpoint | Host | Client = draw.choice([draw.choice(self._clients), *view.endpoints, *view.hosts])
         # That nobody listens on a port of UDP is told by ICMP, which a container that comes to itself does not get.
-        published = draw.choice([each for each in end.published if source != end or each.protocol is Protocol.TCP])
+        fitting = [each for each in end.published if source != end or each.protocol is Protocol.TCP]
+        published = draw.choice([each for each in fitting if each.address.version == 4])  # the lab's LAN has IPv4
         owner = next(host for host in view.hosts if host.name == end.host)
         machine = self._machines[end.host]
         party: Party = source if not isinstance(source, Client) else self._seen(source, end)

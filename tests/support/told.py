@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def endpoint(told: Mapping[str, Any]) -> Endpoint:
 
 
 def _published(told: Mapping[str, Any]) -> Published:
-    return Published(Protocol(told["protocol"]), IPv4Address(told["address"]), told["host_port"], told["port"])
+    return Published(Protocol(told["protocol"]), ip_address(told["address"]), told["host_port"], told["port"])
 
 
 def host(told: Mapping[str, Any]) -> Host:
