@@ -23,6 +23,7 @@ from bench import (
     policy_report,
     published,
     scale_report,
+    serving,
     shaping,
     table,
     traffic,
@@ -35,8 +36,8 @@ from socketplane.lab import build, labs
 NAME = "bench"
 REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
 FEW, MANY = 990, 9000
-CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "published", "shaping", "names")
-ABOUTS = {naming.TITLE: naming.ABOUT, published.TITLE: published.ABOUT}
+CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "published", "shaping", "names", "services")
+ABOUTS = {module.TITLE: module.ABOUT for module in (naming, published, serving)}
 DAEMONS = ("controller", "agent", "plugin")
 
 
@@ -58,7 +59,7 @@ def main() -> None:
             sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
     if options.only in (None, "enforcement"):
         sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
-    if options.only in (None, "attach", "traffic", "published", "shaping", "names"):
+    if options.only in (None, "attach", "traffic", "published", "shaping", "names", "services"):
         on_engines = asyncio.run(_on_engines(options.only, options.rounds))
         sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
     found = {title: section.figures for title, section in sections.items()}
@@ -102,6 +103,8 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
             sections["Limits of TrafficPolicies"] = await shaping.measure(ready)
         if only in (None, "names"):
             sections[naming.TITLE] = await naming.measure(ready)
+        if only in (None, "services"):
+            sections[serving.TITLE] = await serving.measure(ready)
         if only in (None, "attach"):
             sections["docker run -d"] = await _attach(ready, rounds)
     finally:
