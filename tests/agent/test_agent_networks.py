@@ -341,3 +341,21 @@ async def test_what_is_open_stays_so_over_a_restart_without_controller(world, h1
     await h1.start()
     await until(lambda: h1.admitted, 5)
     assert h1.admitted == [opened]
+
+
+async def test_docker_29_tells_who_asks_and_a_reserved_address_comes_by_itself(world, h1, h2, until):
+    network = await world.admin.call("POST", "/v1/networks", {"name": "web"})
+    path = f"/v1/networks/{network['id']}/reservations/10.192.0.50"
+    await world.admin.call("PUT", path, {"container": "db"})
+    for host in (h1, h2):
+        await until(lambda host=host: "web" in host.engine.names())
+        host.engine.version = "29.0.0"
+    for host in (h1, h2, h1):
+        box = await host.engine.run("db", "web")
+        assert [place.address for place in box.places.values()] == ["10.192.0.50/22"]
+        assert [place.address for place in (await host.engine.run("app", "web")).places.values()] != ["10.192.0.50/22"]
+        await host.engine.rm(box)
+        await host.engine.rm(next(box for box in host.engine.boxes.values() if box.name == "app"))
+    host.engine.version = "20.10.24"
+    with pytest.raises(EngineError, match="reserved for container db: this is app"):
+        await host.engine.run("app", "web", ip="10.192.0.50")

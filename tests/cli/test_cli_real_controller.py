@@ -213,6 +213,19 @@ def test_tokens(world: World) -> None:
     assert cli("token", "rm", shown["id"], code=1).stderr.startswith("Error: ")
 
 
+def test_addresses_are_reserved_and_given_up(shop: World) -> None:
+    cli = shop.manager
+    (network,) = cli.json("network", "inspect", "shop")
+    address = network["subnet"].replace(".0/22", ".77")
+    assert cli("network", "reserve", "shop", address, "db").stdout == ""
+    assert cli.json("network", "inspect", "shop")[0]["reserved"] == {address: "db"}
+    assert "reserved for db" in cli("network", "reserve", "shop", address, "app", code=1).stderr
+    cli("network", "reserve", "shop", "10.192.0.x", "db", code=2)
+    cli("network", "reserve", "shop", address, "-", code=2)
+    cli("network", "unreserve", network["id"][:8], address)
+    assert cli.json("network", "inspect", "shop")[0]["reserved"] == {}
+
+
 def test_status(world: World) -> None:
     rows = world.manager.columns("status")
     assert [row[:3] for row in rows[1:3]] == [["h1", "127.0.0.1", "no"], ["h2", "127.0.0.2", "no"]]

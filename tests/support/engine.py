@@ -341,7 +341,8 @@ class Engine:
         if net.driver != "socketplane":
             return
         async with net.lock:
-            address = await self._address(net, box.ip, None)
+            named = {"com.docker.network.endpoint.name": box.name} if int(self.version.partition(".")[0]) >= 29 else None
+            address = await self._address(net, box.ip, named)
             place = Place(secrets.token_hex(32), address, box.mac)
             if net.pool6_id:
                 place.address6 = await self._address6(net, box.ip6, None)

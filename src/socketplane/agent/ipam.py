@@ -141,12 +141,14 @@ class IpamDriver:
         network, version = _network_of(request.pool), _version_of(request.pool)
         if request.address is not None and request.address.version != version:
             raise InvalidInput(f"{request.address} is not of IPv{version}", field="Address")
+        container = str(request.options.get(protocol.CONTAINER_NAME) or "")
         if request.options.get(protocol.REQUEST_TYPE) == protocol.GATEWAY:
             lease = await self._gateway(network, request.address, version)
         elif request.address is not None:
-            lease = await self._explicit(network, request.address)
+            lease = await self._explicit(network, request.address, container)
         else:
-            lease = await self._link.lease(network, wire.LeaseCreate(request=self._request_id(), version=version))
+            body = wire.LeaseCreate(request=self._request_id(), version=version, container=container)
+            lease = await self._link.lease(network, body)
         if lease.kind == "endpoint":
             self._reserve(network, lease.address)
         return {"Address": f"{lease.address}/{lease.prefix}", "Data": {}}
@@ -219,12 +221,13 @@ class IpamDriver:
         body = wire.LeaseCreate(kind="gateway", address=gateway, request=f"gateway:{network}")
         return await self._link.lease(network, body)
 
-    async def _explicit(self, network: UUID, address: Address) -> wire.Lease:
+    async def _explicit(self, network: UUID, address: Address, container: str) -> wire.Lease:
         with suppress(Unavailable):  # said better by the call that follows
             await self._outbox.flush()  # its last holder's release may still wait to be sent
         # Docker asks for auxiliary addresses before the network exists, for a container's only afterwards.
         fresh = self._state.by_network(network) is None
-        body = wire.LeaseCreate(kind="auxiliary" if fresh else "endpoint", address=address, request=self._request_id())
+        kind: Literal["auxiliary", "endpoint"] = "auxiliary" if fresh else "endpoint"
+        body = wire.LeaseCreate(kind=kind, address=address, container=container, request=self._request_id())
         try:
             return await self._link.lease(network, body)
         except AddressInUse:

@@ -31,6 +31,8 @@ INTERNAL = "com.docker.network.internal"
 ENABLE_IPV6 = "com.docker.network.enable_ipv6"
 GATEWAY = "com.docker.network.gateway"
 REQUEST_TYPE = "RequestAddressType"
+CONTAINER_NAME = "com.docker.network.endpoint.name"
+"""Option of RequestAddress, from Docker 29 on."""
 PORT_MAP = "com.docker.network.portmap"
 
 CREATE_COMMAND = f"docker network create -d {DRIVER} --ipam-driver {DRIVER} NAME"

@@ -22,6 +22,10 @@ Names = Annotated[
     list[str], typer.Argument(metavar="NETWORK...", help="Names, ids or the starts of ids.", autocompletion=network_names)
 ]
 
+Name = Annotated[
+    str, typer.Argument(metavar="NETWORK", help="Name, id or the start of an id.", autocompletion=network_names)
+]
+
 
 def columns(full: bool) -> list[Column]:
     """Return the columns of a table of networks, with whole ids or their starts."""
@@ -136,6 +140,43 @@ def update(
 def inspect(ctx: typer.Context, networks: Names, output: OutputOption = Output.JSON) -> None:
     """Show all that is known of networks."""
     nouns.inspect(ctx, networks, output, lambda session, reference: [find(session, reference)])
+
+
+@app.command(
+    "reserve",
+    epilog=examples(
+        "socketplane network reserve web 10.192.0.50 db", "docker run --name db --network web --ip 10.192.0.50 IMAGE"
+    ),
+)
+def reserve(
+    ctx: typer.Context,
+    network: Name,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An address of the network.")],
+    container: Annotated[str, typer.Argument(metavar="CONTAINER", help="Name of the container that may have it.")],
+) -> None:
+    """Keep an address for the container of a name, on whatever host it is made; no other gets it."""
+    from socketplane import wire  # heavy: pydantic
+
+    body = parse.body(wire.ReservationPut, {"container": container})
+    with connect.session(connect.of(ctx)) as session:
+        session.call("PUT", _reservation(session, network, address), body)
+
+
+@app.command("unreserve", epilog=examples("socketplane network unreserve web 10.192.0.50"))
+def unreserve(
+    ctx: typer.Context,
+    network: Name,
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...", help="Addresses that are reserved.")],
+) -> None:
+    """Keep addresses for nobody any more; who has one goes on."""
+    with connect.session(connect.of(ctx)) as session:
+        for address in addresses:
+            session.call("DELETE", _reservation(session, network, address))
+
+
+def _reservation(session: connect.Session, network: str, address: str) -> str:
+    wanted = str(parse.any_address(address, "ADDRESS"))
+    return connect.path("networks", find(session, network)["id"], "reservations", wanted)
 
 
 @app.command("rm", epilog=examples("socketplane network rm web", "socketplane network rm web db"))

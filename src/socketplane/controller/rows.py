@@ -134,6 +134,7 @@ def _network_row(network: Network) -> Row:
         "ip_range": None if network.ip_range is None else str(network.ip_range),
         "subnet6": None if network.subnet6 is None else str(network.subnet6),
         "gateway6": None if network.gateway6 is None else str(network.gateway6),
+        "reserved": {str(address): name for address, name in network.reserved.items()},
         "internal": network.internal,
         "routed": network.routed,
         "labels": dict(network.labels),
@@ -158,6 +159,7 @@ def _network(uuid: UUID, row: Row, _: HostNames) -> Network:
         request=row["request"],
         subnet6=None if row["subnet6"] is None else IPv6Network(row["subnet6"]),
         gateway6=None if row["gateway6"] is None else IPv6Address(row["gateway6"]),
+        reserved={ip_address(address): name for address, name in row["reserved"].items()},
     )
 
 

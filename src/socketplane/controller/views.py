@@ -70,6 +70,7 @@ class Views:
             endpoints=len(self._intent.endpoints_of_network.get(network.id, ())),
             created=network.created,
             origin=network.origin,
+            reserved=dict(network.reserved),
         )
 
     def lease(self, lease: Lease) -> wire.Lease:

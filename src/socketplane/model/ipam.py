@@ -19,7 +19,7 @@ REST_SECONDS = 120.0
 WINDOW6 = 1 << 16
 """How many of an IPv6 subnet's addresses, its first, are given out: more than a network can have containers."""
 
-_FREE, _HELD, _RESTING = 0, 1, 2
+_FREE, _HELD, _RESTING, _KEPT = 0, 1, 2, 3
 
 
 class Allocator:
@@ -38,6 +38,7 @@ class Allocator:
         "_gateway",
         "_pool",
         "_range",
+        "_reserved",
         "_resting",
         "_state",
         "_subnet",
@@ -56,10 +57,13 @@ class Allocator:
         start = int(self._pool.network_address) - self._first
         self._range = range(max(start, 1), min(start + self._pool.num_addresses, last, kept))
         self._state = bytearray(kept)
+        self._reserved = frozenset(self._offset(each) for each in network.reserved if each in self._subnet)
         self._beyond: set[int] = set()
         self._resting: OrderedDict[int, float] = OrderedDict()
         self._cursor = self._range.start
         self._free = len(self._range)
+        for offset in self._reserved:
+            self._set(offset, _KEPT)
         for offset in (0, last, self._offset(self._gateway)):
             self._set(offset, _HELD)
         self._load([lease for lease in leases if lease.address in self._subnet])
@@ -118,7 +122,7 @@ class Allocator:
         offset = self._offset(address)
         if self._usable(address):
             self._resting.pop(offset, None)
-            self._set(offset, _FREE)
+            self._set(offset, _KEPT if offset in self._reserved else _FREE)
 
     def _usable(self, address: Address) -> bool:
         subnet = self._subnet
@@ -135,9 +139,9 @@ class Allocator:
         self._set(offset, _HELD)
 
     def _rest(self, offset: int, when: float) -> None:
-        # Outside the range nothing is given out unasked, so there is nothing to wait for.
-        if offset not in self._range:
-            self._set(offset, _FREE)
+        # Outside the range, and of what is reserved, nothing is given out unasked: there is nothing to wait for.
+        if offset in self._reserved or offset not in self._range:
+            self._set(offset, _KEPT if offset in self._reserved else _FREE)
             return
         self._resting[offset] = when
         self._set(offset, _RESTING)

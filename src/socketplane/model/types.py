@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -140,6 +141,8 @@ class Network:
     """None: the network has IPv4 only."""
     gateway6: IPv6Address | None = None
     """There with `subnet6`, and only then."""
+    reserved: Mapping[Address, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Addresses that are kept for the containers of these names."""
     routed: bool = False
     """Whether the outside meets its containers at their own addresses, both ways; never with `internal`."""
 

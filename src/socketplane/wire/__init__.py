@@ -21,6 +21,8 @@ Every body is JSON. Unknown fields are refused, so that a typo is an error and n
 | POST /v1/networks                        | admin, hosts | `NetworkCreate` -> `Network` |
 | PATCH /v1/networks/{id}                  | admin, origin host | `NetworkPatch` -> `Network` |
 | DELETE /v1/networks/{id|name}            | admin, hosts | refused (InUse) with endpoints |
+| PUT /v1/networks/{id|name}/reservations/{address} | admin | `ReservationPut` -> `Network`; idempotent |
+| DELETE /v1/networks/{id|name}/reservations/{address} | admin | idempotent |
 | POST /v1/networks/{id}/leases            | hosts  | `LeaseCreate` -> `Lease` |
 | DELETE /v1/networks/{id}/leases/{address}| hosts  | own leases only; idempotent |
 | GET /v1/leases?host=                     | all    | `Lease` |
@@ -118,7 +120,7 @@ from socketplane.wire.endpoints import (
 )
 from socketplane.wire.floating import AnyAddress, Claim, Expose, Floating, Pool, PoolCreate
 from socketplane.wire.names import Named, NetworkNames
-from socketplane.wire.networks import Lease, LeaseCreate, Network, NetworkCreate, NetworkPatch
+from socketplane.wire.networks import Lease, LeaseCreate, Network, NetworkCreate, NetworkPatch, ReservationPut
 from socketplane.wire.policies import (
     Explanation,
     Policy,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
+
+from pydantic import StringConstraints
 
 from socketplane.wire.base import Labels, Name, Wire
 
@@ -62,6 +64,14 @@ class Network(Wire):
     endpoints: int = 0
     created: float = 0.0
     origin: str = ""
+    reserved: dict[IPv4Address | IPv6Address, str] = {}
+    """Addresses that are kept for the containers of these names."""
+
+
+class ReservationPut(Wire):
+    """Keep an address for the container of this name, on whatever host."""
+
+    container: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,253}$")]
 
 
 class LeaseCreate(Wire):
@@ -71,6 +81,8 @@ class LeaseCreate(Wire):
     address: IPv4Address | IPv6Address | None = None
     version: Literal[4, 6] = 4
     """Of IP, where `address` does not tell it."""
+    container: str = ""
+    """Name of the container that it is for, where Docker tells it (29 and later): it gets what is reserved for it."""
     request: str
     """Id made by the agent: the same twice means once."""
 

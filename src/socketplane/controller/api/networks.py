@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated
 from uuid import UUID
@@ -12,7 +13,7 @@ from socketplane import wire
 from socketplane.controller.api.answers import answer, body_as, body_of
 from socketplane.controller.api.context import Ctx, context_of
 from socketplane.controller.api.describe import Items, body_is
-from socketplane.controller.plans import leases, networks
+from socketplane.controller.plans import leases, networks, reservations
 from socketplane.errors import Forbidden, InvalidInput
 
 router = APIRouter(prefix="/v1", tags=["networks"])
@@ -35,6 +36,24 @@ async def release_lease(network: UUID, address: IPv4Address | IPv6Address, ctx: 
     """Let an address rest."""
     host = ctx.host
     await ctx.active.writer.submit(lambda draft: leases.release(draft, network, address, host))
+
+
+@router.put("/networks/{network}/reservations/{address}", openapi_extra=body_is(wire.ReservationPut))
+async def reserve_address(
+    network: str,
+    address: IPv4Address | IPv6Address,
+    body: Annotated[wire.ReservationPut, body_as(wire.ReservationPut)],
+    ctx: Ctx,
+) -> wire.Network:
+    """Keep an address for a container, on whatever host it is made."""
+    plan = partial(reservations.reserve, network_ref=network, address=address, container=body.container)
+    return ctx.active.views.network(await ctx.active.writer.submit(plan))
+
+
+@router.delete("/networks/{network}/reservations/{address}", status_code=204)
+async def unreserve_address(network: str, address: IPv4Address | IPv6Address, ctx: Ctx) -> None:
+    """Keep an address for nobody any more."""
+    await ctx.active.writer.submit(partial(reservations.unreserve, network_ref=network, address=address))
 
 
 @router.get("/leases")

@@ -39,6 +39,8 @@ GET    /v1/networks/{network}                  MEMBER
 POST   /v1/networks                            MEMBER
 PATCH  /v1/networks/{network}                  MEMBER
 DELETE /v1/networks/{network}                  MEMBER
+PUT    /v1/networks/{network}/reservations/{address} ADMIN
+DELETE /v1/networks/{network}/reservations/{address} ADMIN
 GET    /v1/leases                              MEMBER
 GET    /v1/hosts                               MEMBER
 GET    /v1/hosts/{name}                        MEMBER

@@ -9,6 +9,7 @@ from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
 from socketplane.controller.plans import services
+from socketplane.controller.plans.reservations import check_container
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InvalidInput, SocketPlaneError
 from socketplane.model.published import Published
 from socketplane.model.services import shorthand
@@ -29,6 +30,8 @@ def put(draft: Draft, key: str, body: wire.EndpointPut, host: Host) -> Endpoint:
     for address in addresses:
         _check_lease(intent, network, address, host)
         _check_free(intent, network, key, address)
+        if there is None or address not in there.addresses:  # a container that runs may be renamed
+            check_container(network, address, body.name if body.known else "")
     _check_unique(intent, network, key, body)
     endpoint = Endpoint(
         id=key,

@@ -8,6 +8,7 @@ from uuid import UUID
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.plans.networks import move_gateway, no_ipv6
+from socketplane.controller.plans.reservations import check_container, reserved_for
 from socketplane.errors import AddressInUse, Conflict, Forbidden, InUse
 from socketplane.model.types import Address, Host, Lease, LeaseKind, Network
 
@@ -24,8 +25,11 @@ def create(draft: Draft, uuid: UUID, body: wire.LeaseCreate, host: Host) -> Leas
     known = draft.intent.lease_of_request.get((uuid, body.request)) if body.request else None
     if known is not None:
         return _again(draft.intent.leases[uuid, known], body, host)
-    if body.address is not None:
-        return _hold(draft, network, body.address, kind, host, body.request)
+    wanted = body.address or reserved_for(network, body.container, version)
+    if wanted is not None:
+        if body.container:
+            check_container(network, wanted, body.container)
+        return _hold(draft, network, wanted, kind, host, body.request)
     address = draft.addresses.allocate(network, draft.now, version)
     lease = Lease(uuid, address, kind, host.name, body.request, draft.now)
     draft.put(lease)
@@ -75,7 +79,10 @@ def _hold(draft: Draft, network: Network, address: Address, kind: LeaseKind, hos
         user = f"container {name} on host {there.host}" if name else f"host {there.host}"
         if there.kind is LeaseKind.AUXILIARY:
             raise AddressInUse(f"{address} is set aside with --aux-address", field="address", remedy="choose another")
-        raise AddressInUse(f"{address} is held by {user}", field="address", remedy="choose another")
+        remedy = (
+            f"remove that, or choose another; if that host is gone for good: `socketplane host rm --force {there.host}`"
+        )
+        raise AddressInUse(f"{address} is held by {user}", field="address", remedy=remedy)
     draft.addresses.check(network, address)
     lease = Lease(network.id, address, kind, host.name, request, draft.now)
     draft.put(lease)
