@@ -6,8 +6,9 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 BIN := $(VENV)/bin
 SOCKETPLANE := $(BIN)/socketplane
 PYTEST := $(BIN)/pytest -q --durations=10
-# Most of these tests wait for programs, and none shares anything with another.
+# Most tests wait for programs, and share nothing: those with a lab or a machine share it within a file.
 SIDE_BY_SIDE := -n 3
+FILES_SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-all bench lint format docs clean
 
@@ -57,7 +58,7 @@ test-databases: packages venv
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/ovsdb tests/northd tests/controller tests/agent
 
 test-lab: packages venv
-	@$(PYTEST) tests/datapath tests/cluster tests/lab -m "not slow"
+	@$(PYTEST) $(FILES_SIDE_BY_SIDE) tests/datapath tests/cluster tests/lab -m "not slow"
 
 test-all: packages venv lint ## also what is slow
 	@$(PYTEST) tests

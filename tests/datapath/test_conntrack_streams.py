@@ -109,7 +109,7 @@ async def test_what_open_vswitchs_own_datapath_remembers_is_forgotten(
 
 async def test_who_is_not_there_is_named(conntrack: Conntrack, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="port not found"):
-        container = Container("0" * 64, "10.192.0.10", None)  # type: ignore[arg-type]
+        container = Container("0" * 64, "10.192.0.10", "", None)  # type: ignore[arg-type]
         await conntrack.interrupt("sp-nobody", _interruption(container, container))
     with pytest.raises(Unavailable, match="ovs-vswitchd does not run"):
         await Conntrack(tmp_path).streams("userspace", {1})
