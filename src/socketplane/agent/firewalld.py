@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from jeepney import DBusAddress, DBusErrorResponse, new_method_call
 from jeepney.io.asyncio import DBusRouter, open_dbus_router
+from jeepney.io.common import RouterClosed
 from jeepney.wrappers import unwrap_msg
 
 from socketplane.agent.hostport import NAME as SP0
@@ -29,6 +30,7 @@ _TUNNELS = (str(GENEVE), "udp")
 _KINDS = {"Interface": ("ss", (SP0,)), "Port": ("sss", _TUNNELS)}
 """What we put into zones, as firewalld's methods name it."""
 _PATIENCE = 5.0
+_FAILURES = (DBusErrorResponse, RouterClosed, OSError, TimeoutError, EOFError, ValueError)  # the last: it speaks no D-Bus
 _log = structlog.get_logger()
 
 
@@ -51,7 +53,7 @@ class Firewalld:
                     for link in underlay:
                         await self._open(router, link)
             self.alarms = []
-        except (DBusErrorResponse, OSError, TimeoutError, EOFError) as error:
+        except _FAILURES as error:
             told = f"firewalld does not do as asked, and may keep containers from getting out: {_reason(error)}"
             remedy = f"`firewall-cmd --zone={_TRUSTED} --add-interface={SP0}` lets them"
             if [told := f"{told}; {remedy}"] != self.alarms:
@@ -70,7 +72,7 @@ class Firewalld:
                         signature, what = _KINDS[kind]
                         if await _call(router, _ZONE, f"query{kind}", signature, zone, *what):
                             await _call(router, _ZONE, f"remove{kind}", signature, zone, *what)
-        except (DBusErrorResponse, OSError, TimeoutError, EOFError) as error:
+        except _FAILURES as error:
             _log.warning("firewalld keeps what is ours until it is reloaded", reason=_reason(error))
         await asyncio.to_thread(self._state.unlink, missing_ok=True)
 

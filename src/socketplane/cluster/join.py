@@ -11,6 +11,7 @@ from socketplane.cluster import network, openvswitch, preflight, rest, trust, up
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.steps import Progress, Step, perform
 from socketplane.cluster.trust import Options
+from socketplane.config import REST_PORT, SOUTHBOUND_PORT
 from socketplane.errors import Conflict, InvalidInput, SocketPlaneError, Unauthenticated, Unavailable
 from socketplane.files import private_directory, write_atomic
 from socketplane.identity import HostIdentity
@@ -113,7 +114,8 @@ def fetch_ca(token: JoinToken, now: float) -> str:
         _check_fingerprint(controller, ca, token.fingerprint)
         _check_clock(controller, date, now)
         return ca
-    remedy = "check that this machine reaches the manager's port, and that `socketplane status` is good there"
+    let_in = f"with ufw there: `ufw allow {REST_PORT},{SOUTHBOUND_PORT}/tcp`"
+    remedy = f"check that this machine reaches the manager's port ({let_in}), and that `socketplane status` is good there"
     raise Unavailable(f"no controller answers ({'; '.join(reasons)})", remedy=remedy)
 
 

@@ -40,6 +40,8 @@ class Record:
     """Which datapath was chosen: the kernel's, or (False) Open vSwitch's own; None before the choice."""
     files: tuple[str, ...] = ()
     """Files outside our own folders that we made."""
+    firewall: str = ""
+    """Of which firewall we said what it has to let in."""
 
     @staticmethod
     def load(path: Path) -> Record:

@@ -7,6 +7,7 @@ from itertools import chain
 
 from socketplane.cluster import (
     daemons,
+    firewalls,
     host,
     intent,
     network,
@@ -51,6 +52,7 @@ def steps(machine: Machine, options: Options) -> Iterator[Step]:
     yield from _switch(machine)
     if machine.identity.manager:
         yield from _manager(machine)
+        yield Step("firewall", lambda: firewalls.told(machine), lambda: firewalls.tell(machine), AGAIN)
     yield from _host(machine)
 
 
