@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
 from socketplane.lab.images import IMAGE
+from socketplane.lab.machine import Machine
 from support.world import Host, World, allow, eventually
 
 pytestmark = pytest.mark.lab
@@ -57,8 +61,8 @@ async def test_ipv6_on_one_host_and_across_and_policy_cuts_it(world: World) -> N
     assert ".ingress" in told.out, told.out
 
 
-async def test_ipv6_between_networks_as_policy_opens_them_and_not_out(world: World) -> None:
-    """Networks made with Docker itself, a container on two, and an answer at once for what leads nowhere."""
+async def test_ipv6_between_networks_as_policy_opens_them(world: World) -> None:
+    """Networks made with Docker itself, and a container on two."""
     h1, h2, _ = world.hosts
     create = ("network", "create", "-d", "socketplane", "--ipam-driver", "socketplane")
     await h1.docker(*create, "--ipv6", "front")
@@ -77,5 +81,83 @@ async def test_ipv6_between_networks_as_policy_opens_them_and_not_out(world: Wor
     assert await _pushes(h1, "client", server)
     await h1.docker("network", "connect", "back", "client")
     assert await _pushes(h1, "client", server)
-    out = await h1.inside("client", "socat", "-u", "OPEN:/dev/null", "TCP6:[2001:db8::1]:80,connect-timeout=20")
-    assert "refused" in out.err, out
+
+
+WORLD = "2001:db8:19::ff"
+WHO = ("socat", "TCP6-LISTEN:80,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR")
+
+
+@asynccontextmanager
+async def _outside(world: World) -> AsyncIterator[list[str]]:
+    """Give the machine outside and the hosts IPv6, and hosts their default route to it; yield the hosts' addresses."""
+    links = [(world.lab.fabric, "mgmt", WORLD)]
+    links += [(host.machine, "eth0", f"2001:db8:19::{number}") for number, host in enumerate(world.hosts, start=1)]
+    routes = [(machine, f"-6 route {{}} default via {WORLD}") for machine, link, _ in links if link == "eth0"]
+    for machine, link, address in links:
+        await machine.run("ip", "address", "add", f"{address}/64", "dev", link, "nodad")
+    for machine, route in routes:
+        await machine.run("ip", *route.format("add").split())
+    try:
+        yield [address for _, link, address in links if link == "eth0"]
+    finally:
+        for machine, route in routes:
+            await machine.run("ip", *route.format("del").split())
+        for machine, link, address in links:
+            await machine.run("ip", "address", "del", f"{address}/64", "dev", link)
+
+
+async def _seen(where: Host | Machine, address: str, port: int, inside: str = "") -> str:
+    """Return as whom a server takes a container, a host or the machine outside; what went wrong where it is not reached."""
+    machine = where.machine if isinstance(where, Host) else where
+    within = ("docker", "exec", inside) if inside else ()
+    done = await machine.run(*within, "socat", "-u", "-T2", f"TCP6:[{address}]:{port},connect-timeout=2", "-", check=False)
+    told = done.out.strip().strip("[]")
+    return str(IPv6Address(told)) if told else done.err.rpartition(":")[2].strip()
+
+
+async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
+    h1, h2, _ = world.hosts
+    await world.network("six", "--ipv6")
+    create = ("run", "-d", "--network", "six", "--label", "app=shop", "-p", "8080:80", "--name", "shop", IMAGE, *WHO)
+    await h1.docker(*create)
+    far = await _run(h2, "far", "six", "sleep", "600")
+    (shop,) = await h1.read("endpoint", "inspect", "shop")
+    own = {host.name: str((await host.read("host", "inspect", host.name))[0]["gateway"]) for host in (h1, h2)}
+    gateway6 = {name: str(IPv6Address((0xFD4714ADC79C << 80) + int(IPv4Address(four)))) for name, four in own.items()}
+
+    async def reached() -> bool:
+        return await _seen(h1, shop["address6"], 80) == gateway6["h1"]
+
+    await eventually("its host reaches it", reached)
+    assert await _seen(h2, shop["address6"], 80) == gateway6["h2"], "and any other"
+    assert "nreachable" in await _seen(h2, WORLD, 80, inside="far"), "no way out, said at once"
+    server = ("timeout", "60", *WHO)
+    async with _outside(world) as (a1, a2, _):
+        serving = asyncio.create_task(world.lab.fabric.run(*server, check=False))
+
+        async def out() -> bool:
+            return await _seen(h2, WORLD, 80, inside="far") == a2
+
+        await eventually("containers reach the outside, masqueraded", out)
+        assert await _seen(world.lab.fabric, a1, 8080) == WORLD, "clients keep their address"
+        assert await _seen(h2, a1, 8080) == a2
+        assert await _seen(h2, gateway6["h1"], 8080, inside="far") == far, "containers by OVN, as who they are"
+        assert await _seen(world.lab.fabric, shop["address6"], 80) != WORLD
+        assert "[::]:8080->80/tcp" in (await h1.cli("endpoint", "ls")).out
+        policy = json.loads(allow("shop", "six", "shop", None))
+        policy["spec"]["ingress"] = [{"from": [{"ipBlock": {"cidr": f"{WORLD}/128"}}]}]
+        await world.policy(json.dumps(policy))
+
+        async def judged() -> bool:
+            answers = [await _seen(world.lab.fabric, a1, 8080), await _seen(h2, a1, 8080)]
+            return answers[0] == WORLD and answers[1] != a2
+
+        await eventually("judged by the client's own address", judged, timeout=30.0)
+        assert (await h1.cli("explain", WORLD, f"[{shop['address6']}]:80", check=False)).code == 0
+        assert (await h1.cli("explain", a2, f"[{shop['address6']}]:80", check=False)).code == 3
+        serving.cancel()
+        await asyncio.wait([serving])
+    state = await h1.machine.run(
+        "sh", "-c", "cd /proc/sys/net/ipv6/conf; cat all/forwarding default/forwarding eth0/forwarding"
+    )
+    assert state.out.split() == ["1", "0", "0"], "the one switch, and no more"
