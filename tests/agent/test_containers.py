@@ -235,6 +235,11 @@ async def test_every_method_may_be_repeated(world, h1, until):
     await until(lambda: "web" in h1.engine.names())
     box = await h1.engine.run("a", "web")
     joined = [call for call in h1.engine.plugin.calls if call[1] is not None and call[0].startswith("NetworkDriver.")]
+
+    async def told():
+        return (await world.items("/v1/endpoints"))[0]["conditions"]
+
+    await until(told)  # how it is comes a moment after who it is
     before = await world.items("/v1/endpoints")
     for method, arguments in joined:
         status, answer = await h1.engine.plugin.raw(method, json.dumps(arguments).encode())
