@@ -17,7 +17,7 @@ from support.northd import northd
 from support.random_cluster import generated, packets
 from support.trace import Cluster
 
-CLUSTERS, PACKETS = 12, 80
+CLUSTERS, PACKETS = 18, 80
 _SET = re.compile(r"ip\.dscp = (\d+);")
 
 

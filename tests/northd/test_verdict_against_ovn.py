@@ -61,7 +61,7 @@ def check_names(cluster: Cluster, packet: Packet, said: Verdict, seen: Seen) -> 
         return  # it is refused: policies judge the refusal as well, which to the tracer is as new
     assert len(seen.drops) <= 1, explained
     # Of ends that are unknown the verdict names the destination's first, OVN the first on the way.
-    if seen.drops and said.rule != "unknown.ingress":
+    if seen.drops and said.rule not in ("unknown.ingress", ""):  # without a rule: a service without backend, or such a port
         # Where policies with several subjects isolate, the line names one of them.
         shape = re.compile(rf"d\d+\.{said.direction}" if said.rule.startswith("d") else re.escape(said.rule))
         assert shape.fullmatch(seen.drops[0]), explained

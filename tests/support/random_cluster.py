@@ -13,6 +13,8 @@ from socketplane.model.behind import addresses
 from socketplane.model.floating import Floating
 from socketplane.model.published import ANY, ANY6, Published
 from socketplane.model.selection import address_of as address_of_party
+from socketplane.model.services.readiness import CONTAINER, RUNNING
+from socketplane.model.services.types import Service, ServicePort, ServiceSpec
 from socketplane.model.spec import (
     Action,
     Block,
@@ -98,7 +100,12 @@ def generated(seed: int, *, tiers: bool) -> list[Intent]:
         for number, each in enumerate(endpoints)
     ]
     floating = [draw.floating(number, each) for number, each in enumerate(endpoints) if each.network != networks[2].id]
-    return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies)), *filter(None, floating)]
+    services = [
+        draw.service(number, each, networks) for number, each in enumerate(endpoints) if each.network != networks[2].id
+    ]
+    endpoints = [replace(each, conditions={CONTAINER: RUNNING} if draw.chance(0.9) else {}) for each in endpoints]
+    others = [*filter(None, floating), *filter(None, services)]
+    return [*hosts, *networks, *endpoints, *(policies if tiers else expressible(policies)), *others]
 
 
 def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list[Packet]:
@@ -114,6 +121,9 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
             continue
         if cluster.floating and draw.chance(0.1):
             found.append(draw.floating_packet(cluster))
+            continue
+        if cluster.services and draw.chance(0.1):
+            found.append(draw.service_packet(cluster))
             continue
         source: Party = draw.choice(cluster.endpoints)
         near = [end for end in cluster.endpoints if isinstance(source, Endpoint) and end.network == source.network]
@@ -211,6 +221,32 @@ class Draw:
             return Packet(address_of(self.between(1, 20)), end, protocol, port)
         others = [it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal]
         return Packet(self.choice(others), floating.address, protocol, port)
+
+    def service(self, number: int, end: Endpoint, networks: Sequence[Network]) -> Service | None:
+        """Return a service of endpoint `number` alone, so that only one answer is right; or none."""
+        if self.chance(0.6):
+            return None
+        spec = ServiceSpec(
+            Selector.of({"socketplane.io/container": end.name}),
+            tuple(ServicePort(protocol, 7000, self.choice(PORTS)) for protocol in Protocol),
+        )
+        name = next(net.name for net in networks if net.id == end.network) or ""
+        address, address6 = IPv4Address("10.255.240.1") + number, CLUSTER.pool6[(0xFFFF << 64) + 1 + number]
+        return Service(name, f"s{number}", spec, address, address6)
+
+    def service_packet(self, cluster: Cluster) -> Packet:
+        """Return a packet of a container on a routed network to another's service, mostly to a port that it has."""
+        service = self.choice(cluster.services)
+        (_, itself), *_ = service.spec.selector.match_labels
+        network = next(net for net in cluster.networks.values() if net.name == service.network)
+        # The tracer knows nothing of hairpins.
+        sources = [it for it in cluster.endpoints if not cluster.networks[it.network].internal and it.name != itself]
+        version = 6 if network.subnet6 is not None and self.chance(0.5) else 4
+        source = self.choice([it for it in sources if version == 4 or it.address6] or sources)
+        version = version if source.address6 else 4
+        address = service.address if version == 4 else service.address6
+        assert address is not None
+        return Packet(source, address, self.choice([*Protocol]), 7000 if self.chance(0.9) else 7001, version)
 
     def outside6(self) -> IPv6Address:
         """Return an address that no container has."""

@@ -14,6 +14,8 @@ from socketplane.model.behind import behind, holder
 from socketplane.model.floating import Floating
 from socketplane.model.rules import rule_id
 from socketplane.model.selection import address_of
+from socketplane.model.services.through import backends_of, service_at
+from socketplane.model.services.types import Service
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.types import Endpoint, Host, Network, mac_of
 from socketplane.model.verdict import Party, Verdict, View, verdict
@@ -41,7 +43,10 @@ class Packet:
         return verdict(view, self.source, self.destination, self.protocol, port, version=self.version)
 
     def answered(self, view: View) -> Endpoint | None:
-        """Return the container that answers at a floating address or a published port."""
+        """Return the container that answers at a floating address, a published port, or a service of one container."""
+        if (service := service_at(view, self.destination)) is not None:
+            network = next(each for each in view.networks.values() if each.name == service.network)
+            return next(iter(backends_of(view, service, network)), None)
         if (held := holder(view, self.destination)) is not None:
             return held
         found = behind(view, self.destination, self.protocol, self.port, self.version)
@@ -67,7 +72,9 @@ class Cluster:
         self.hosts = [thing for thing in intent if isinstance(thing, Host)]
         self.policies = [thing for thing in intent if isinstance(thing, Policy)]
         self.floating = [thing for thing in intent if isinstance(thing, Floating)]
-        self.view = View(CLUSTER, self.networks, self.policies, self.endpoints, self.hosts, self.floating)
+        self.services = [thing for thing in intent if isinstance(thing, Service)]
+        known = (self.networks, self.policies, self.endpoints, self.hosts, self.floating, self.services)
+        self.view = View(CLUSTER, *known)
         self.compiler = Compiler(CLUSTER, features or Features())
         for thing in intent:
             self.compiler.put(thing)

@@ -68,6 +68,7 @@ def _obstacle(service: Service, network: Network | None) -> str:
 def _together(view: View, service: Service, found: Sequence[tuple[Endpoint, Verdict]]) -> Verdict:
     steps = [f"service {service.title} leads to {len(found)} that {'is' if len(found) == 1 else 'are'} ready"]
     for backend, each in found:
+        steps += each.steps[:-1] if len(found) == 1 else ()
         steps.append(f"{name_of(backend, view.networks)}: {'allow' if each.allow else 'deny'}: {each.reason}")
     denied = [each for _, each in found if not each.allow]
     first = (denied or [each for _, each in found])[0]
