@@ -31,7 +31,7 @@ async def _pushes(host: Host, name: str, address: str) -> bool:
 
 async def _datagram(host: Host, name: str, address: str, size: int) -> bool:
     """Return whether one datagram that fills a packet comes back."""
-    command = f"head -c {size - 28} /dev/zero | socat -b 65536 -t 2 - UDP:{address}:7 | wc -c"
+    command = f"head -c {size - 28} /dev/zero | socat -b 65536 -t 0.5 - UDP:{address}:7 | wc -c"
 
     async def back() -> bool:
         return (await host.inside(name, "sh", "-c", command)).out.strip() == str(size - 28)
