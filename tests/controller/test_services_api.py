@@ -53,6 +53,9 @@ async def test_a_service_from_its_document_to_its_backends_and_its_end(world):
     await tell(world.h2, "h2", 2, container="running", health="starting")
     service = await shown(world)
     assert [each["reason"] for each in service["backends"]] == ["", "Docker's HEALTHCHECK says starting"]
+    for ready in ("yes", "no"):
+        line = f'socketplane_service_backends{{network="web",ready="{ready}",service="shop"}} 1.0'
+        assert line in await world.admin.call("GET", "/metrics")
     vip = f"{item['address']}:80"
     await world.until(lambda: balancers(world) == {"sp-service-web-shop-tcp": {vip: f"{first['address']}:8080"}})
     await tell(world.h2, "h2", 2, container="running", health="healthy")

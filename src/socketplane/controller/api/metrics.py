@@ -49,11 +49,20 @@ def _gauges(active: Active) -> Iterable[Metric]:
         ("floating_addresses", "Floating addresses.", len(intent.floating)),
         ("floating_addresses_claimed", "Floating addresses that a host answers for.", _claimed(active)),
         ("leases_held", "Addresses that are held.", held),
+        ("services", "Services.", len(intent.services)),
         ("watchers", "Streams of changes that are open.", len(active.hub)),
         ("northbound_connected", "1 while OVN's northbound answers.", active.reconciler.northbound.connected),
         ("epoch", "Number of this controller's turn.", active.store.epoch),
     ):
         yield GaugeMetricFamily(f"socketplane_{name}", text, value=value)
+    ready_for = GaugeMetricFamily(
+        "socketplane_service_backends", "Containers that a service selects.", labels=("network", "service", "ready")
+    )
+    for (network, name), service in intent.services.items():
+        selected, backends = len(active.services.selected(service)), len(active.services.ready(service))
+        for is_ready, count in (("yes", backends), ("no", selected - backends)):
+            ready_for.add_metric((network, name, is_ready), count)
+    yield ready_for
 
 
 def _claimed(active: Active) -> int:
