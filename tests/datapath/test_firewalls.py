@@ -14,6 +14,7 @@ from datapath_site import OUTSIDE, UPLINK, Container, Start, running, until
 from machine import Machine, Namespace
 from traffic import connects, listening, seen_from, udp
 
+from socketplane.agent.floating.rules import Claim
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.ruleset import GENEVE, Forward
 from socketplane.config import RESOLVER_PORT
@@ -21,8 +22,9 @@ from socketplane.model.published import ANY, Published
 from socketplane.model.spec import Protocol
 
 GATEWAY, NAMES = str(topology.GATEWAY), "198.51.100.53"
+FLOATING = "203.0.113.70"
 PORT, PUBLISHED = 8000, 8080
-EVERYTHING = {"egress", "published", "questions", "questions by TCP", "tunnels", "its host", "its host asks"}
+EVERYTHING = {"egress", "published", "floating", "questions", "questions by TCP", "tunnels", "its host", "its host asks"}
 CLOSED_BY_THEM = {"the host's services", "the host's services from outside"}
 
 
@@ -40,18 +42,21 @@ async def shop(start: Start, gateway: Gateway) -> Container:
     published = Published(Protocol.TCP, ANY, PUBLISHED, PORT)
     await gateway.set_resolvers([IPv4Address(NAMES)])
     await gateway.forward([Forward(published, IPv4Address(container.address))])
+    await gateway.lead_floating([Claim(IPv4Address(FLOATING), IPv4Address(container.address), link="")])
     return container
 
 
 @pytest.fixture
 def passing(shop: Container, machine: Machine, outside: Namespace) -> Iterator[Callable[[], set[str]]]:
     """Return what tells which kinds of traffic pass now."""
+    outside.run("ip", "route", "replace", FLOATING, "via", UPLINK)
     with listening(outside) as there, listening(machine) as host, listening(machine, RESOLVER_PORT):
         inside = shop.namespace
 
         tries: dict[str, Callable[[], bool]] = {
             "egress": lambda: connects(inside, OUTSIDE, there.getsockname()[1]),
             "published": lambda: seen_from(outside, inside, UPLINK, PUBLISHED, PORT) == OUTSIDE,
+            "floating": lambda: seen_from(outside, inside, FLOATING, PORT + 2, PORT + 2) == OUTSIDE,
             "questions": lambda: _arrives(inside, machine, (NAMES, 53), (GATEWAY, RESOLVER_PORT)),
             "questions by TCP": lambda: connects(inside, NAMES, 53),
             "tunnels": lambda: _arrives(outside, machine, (UPLINK, GENEVE), (UPLINK, GENEVE)),
@@ -106,7 +111,7 @@ async def test_with_ufw(gateway: Gateway, fortress: Machine, passing: Callable[[
 @pytest.mark.parametrize("backend", ["nftables", "iptables"])
 async def test_with_firewalld(gateway: Gateway, fortress: Machine, passing: Callable[[], set[str]], backend: str) -> None:
     with firewalls.firewalld(fortress, backend=backend):
-        closed = {"published", "questions", "questions by TCP", "its host", "its host asks"}
+        closed = {"published", "floating", "questions", "questions by TCP", "its host", "its host asks"}
         assert passing() == closed, "what had its destination rewritten passes by itself"
         async with running(gateway):
             await until(lambda: passing() >= EVERYTHING, "what is ours passes")
