@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from itertools import product
 
 import pytest
@@ -20,7 +20,7 @@ from support.intent import CLUSTER
 from support.random_cluster import generated
 
 PORTS = (53, 80, 9999)
-OUTSIDE = IPv4Address("198.51.100.7")
+OUTSIDE = {4: IPv4Address("198.51.100.7"), 6: IPv6Address("2001:db8::7")}
 
 
 def let_in_any(end):
@@ -37,13 +37,18 @@ def test_a_forbidden_stream_is_one_that_the_verdict_denies_at_that_end(seed):
     for item in generated(seed, tiers=True):
         intent.put(item)
     view = View(
-        CLUSTER, intent.networks, list(intent.values(Policy)), list(intent.endpoints.values()), list(intent.hosts.values())
+        CLUSTER,
+        intent.networks,
+        list(intent.values(Policy)),
+        list(intent.endpoints.values()),
+        list(intent.hosts.values()),
+        list(intent.floating.values()),
     )
     ends = [*intent.endpoints.values(), *intent.hosts.values()]
     ways = [(*ends_and_port, side) for *ends_and_port, side in product(ends, ends, PORTS, ("egress", "ingress"))]
     for end in intent.endpoints.values():
         for published in let_in_any(end):
-            ways.append((OUTSIDE, end, published.port, "ingress"))
+            ways.append((OUTSIDE[published.address.version], end, published.port, "ingress"))
             at = addresses(intent.hosts[end.host], published)[0]
             ways += [(client, at, published.host_port, "egress") for client in intent.endpoints.values()]
     for host in intent.hosts:
@@ -52,10 +57,13 @@ def test_a_forbidden_stream_is_one_that_the_verdict_denies_at_that_end(seed):
             here = source if side == "egress" else destination
             if source is destination or not isinstance(here, Endpoint) or here.host != host:
                 continue
-            found = verdict(view, source, destination, Protocol.UDP, port)
+            version = next((end.version for end in (source, destination) if hasattr(end, "version")), 4)
+            at = [address_of(end, version) for end in (source, destination)]
+            if None in at:
+                continue
+            found = verdict(view, source, destination, Protocol.UDP, port, version=version)
             if not found.allow and (found.direction == "egress") is (side == "egress"):
                 expected.add(len(asked))
-            at = [address_of(end) for end in (source, destination)]
             kind = {"source": at[0], "destination": at[1], "port": port, "side": side}
             asked.append(wire.Streams.model_validate(kind))
         assert set(streams.prepare(intent, host, asked)().forbidden) == expected
