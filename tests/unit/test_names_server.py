@@ -172,13 +172,13 @@ async def test_names_of_ours_go_on_while_servers_are_silent() -> None:
 
 
 async def test_a_client_that_dawdles_is_cut_off_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("socketplane.agent.names.server.IDLE", 0.3)
+    monkeypatch.setattr("socketplane.agent.names.server.IDLE", 1.0)
     async with resolver([]) as server:
         reader, writer = await asyncio.open_connection(HOME, server.port)
         wire = query("one")
         slow = asyncio.create_task(_drip(writer, len(wire).to_bytes(2, "big") + wire))
         assert read((await by_tcp(server, query("one")))[0]) == ("NOERROR", ["10.192.0.9"])
-        assert await asyncio.wait_for(reader.read(), 5) == b"", "it would have taken three seconds"
+        assert await asyncio.wait_for(reader.read(), 5) == b"", "it would have taken eight seconds"
         slow.cancel()
         writer.close()
         assert server.counts == {"answered": 1}
@@ -187,7 +187,7 @@ async def test_a_client_that_dawdles_is_cut_off_alone(monkeypatch: pytest.Monkey
 async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
     for byte in data:
         writer.write(bytes([byte]))
-        await asyncio.sleep(0.1)  # slower than is waited for
+        await asyncio.sleep(0.3)  # slower than is waited for
 
 
 async def _waits(upstream: NameServer, count: int) -> None:
