@@ -48,6 +48,7 @@ def test_a_service_may_be_opened_if_the_verdict_says_so(version: int, cluster: t
     view = replace(view, endpoints=endpoints, hosts=HOSTS)
     reach = Reach(view, Cells(view, view.policies, lambda _: "", version))
     inner: list[tuple[Party, Party]] = [(a, b) for a in endpoints for b in [*endpoints, HOSTS[0], *ADDRESSES6]]
+    inner += [(a, b) for a in [*HOSTS, *ADDRESSES6] for b in endpoints]
     for source, destination in pairs(endpoints) if version == 4 else inner:
         allowed = reach.ports(source, destination)
         for service in SERVICES:
