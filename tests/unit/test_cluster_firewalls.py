@@ -16,7 +16,6 @@ from socketplane.config import Paths
     [
         ("etc/ufw/ufw.conf", "# on boot\nENABLED=yes\nLOGLEVEL=low\n", "ufw"),
         ("etc/ufw/ufw.conf", "ENABLED=no\n", ""),
-        ("run/firewalld.pid", "77", "firewalld"),
         ("etc/hostname", "h1", ""),
     ],
 )
@@ -30,3 +29,10 @@ def test_what_is_found_is_told_once(tmp_path: Path, file: str, text: str, found:
         assert "6675" in (said := firewalls.tell(machine))
         assert said.startswith(f"{found}: ")
     assert firewalls.told(machine)
+
+
+def test_firewalld_is_known_by_its_unit(tmp_path: Path) -> None:
+    units = tmp_path / "run/systemd/units"
+    units.mkdir(parents=True)
+    (units / "invocation:firewalld.service").symlink_to("0123456789abcdef0123456789abcdef")
+    assert firewalls.tell(Machine(Paths(tmp_path))).startswith("firewalld: ")

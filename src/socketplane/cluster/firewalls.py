@@ -8,6 +8,8 @@ from socketplane.cluster.machine import Machine
 from socketplane.config import REST_PORT, SOUTHBOUND_PORT
 
 _PORTS = (REST_PORT, SOUTHBOUND_PORT)
+_RUNNING = "run/systemd/units/invocation:firewalld.service"
+"""Systemd's sign that the unit is active; Debian's firewalld leaves no file of its own."""
 _COMMANDS = {
     "ufw": f"ufw allow {','.join(map(str, _PORTS))}/tcp",
     "firewalld": f"firewall-cmd --permanent {' '.join(f'--add-port={port}/tcp' for port in _PORTS)}; firewall-cmd --reload",
@@ -34,4 +36,4 @@ def find(root: Path) -> str:
         settings = []
     if "ENABLED=yes" in [line.strip() for line in settings]:
         return "ufw"
-    return "firewalld" if (root / "run/firewalld.pid").exists() or (root / "run/firewalld/firewalld.pid").exists() else ""
+    return "firewalld" if (root / _RUNNING).is_symlink() else ""
