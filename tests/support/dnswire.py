@@ -79,9 +79,18 @@ class NameServer(asyncio.DatagramProtocol):
 async def name_server(address: str, port: int = 0) -> AsyncIterator[tuple[NameServer, int]]:
     loop = asyncio.get_running_loop()
     server = NameServer()
-    transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=(address, port))
-    port = transport.get_extra_info("sockname")[1]
-    stream = await asyncio.start_server(server.connected, address, port)
+    while True:
+        transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=(address, port))
+        taken = transport.get_extra_info("sockname")[1]
+        try:
+            stream = await asyncio.start_server(server.connected, address, taken)
+        except OSError:
+            transport.close()
+            if port:
+                raise
+        else:
+            port = taken
+            break
     try:
         yield server, port
     finally:

@@ -36,7 +36,12 @@ async def resolver(servers: Sequence[str], port: int = 53, **bounds: float) -> A
         table.put(f"m{number}", Named(WEB, int(IPv4Address("10.192.1.0")) + number, "c", "h2", ("many",)))
     forwarder = Forwarder(lambda: [IPv4Address(text) for text in servers], port=port, **bounds)
     server = Server(lambda: table, Inside(IPv4Network("10.192.0.0/10"), IPv4Network("169.254.192.0/20")), forwarder)
-    await server.listen(HOME, 0)
+    while True:
+        try:
+            await server.listen(HOME, 0)
+            break
+        except OSError:  # the port is free by UDP, and somebody has it by TCP
+            server._udp.close()
     try:
         yield server
     finally:
