@@ -69,7 +69,7 @@ class Ports:
 
     async def resize(self, mtu):
         self.mtu = mtu
-        return frozenset(key for key in self.attached if self.sizes[key] != mtu)
+        return frozenset(key for key in self.attached if self.sizes.get(key) != mtu)
 
     async def fit(self, endpoint_id, pid):
         self.pids[endpoint_id] = pid
@@ -217,6 +217,15 @@ class World:
 
     async def endpoints(self, **params):
         return {endpoint["name"]: endpoint for endpoint in await self.items("/v1/endpoints", **params)}
+
+    async def running(self):
+        """Return the endpoints once all are told to run, which comes a moment after they are."""
+
+        async def told():
+            found = await self.endpoints()
+            return found if all(endpoint["conditions"] for endpoint in found.values()) else None
+
+        return await until(told)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ async def test_what_can_not_be_limited_runs_and_is_an_alarm(world, h1, web, unti
 async def test_rate_and_labels_by_driver_options(world, h1, web, until):
     options = {"socketplane.rate": "10mbit", "socketplane.labels": "app=web,tier=front"}
     box = await h1.engine.run("one", "web", labels={"app": "image", "x": "y"}, driver_opts=options)
-    endpoint = (await world.endpoints())["one"]
+    endpoint = (await world.running())["one"]
     assert (endpoint["labels"], endpoint["rate"]) == ({"app": "web", "tier": "front", "x": "y"}, 10_000_000)
     assert h1.ports.limits == {endpoint_of(box): TEN}
     before = endpoint
@@ -102,7 +102,7 @@ async def test_rate_and_labels_by_driver_options(world, h1, web, until):
 async def test_an_agent_that_lost_its_memory_asks_docker_again(world, h1, web, until):
     options = {"socketplane.rate": "10mbit", "socketplane.labels": "app=web"}
     await h1.engine.run("one", "web", driver_opts=options)
-    before = (await world.endpoints())["one"]
+    before = (await world.running())["one"]
     await h1.stop()
     state = h1.paths.state / "agent.json"
     kept = json.loads(state.read_text())

@@ -74,12 +74,12 @@ async def test_a_running_container_that_the_controller_lost_is_told_again(world,
 
 async def test_the_agent_may_be_killed_and_started_with_containers_running(world, h1, web, until):
     box = await h1.engine.run("a", "web")
-    before = await world.items("/v1/endpoints")
+    before = await world.running()
     await h1.stop(crash=True)
     await h1.start()
     await until(lambda: h1.agent.inventory.connected and h1.agent.link.synced)
     await h1.agent.reconciler.reconcile()
-    assert await world.items("/v1/endpoints") == before
+    assert await world.endpoints() == before
     await h1.engine.stop(box)
     assert await none_left(world)
     assert h1.ports.attached == {}
