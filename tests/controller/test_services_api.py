@@ -240,3 +240,13 @@ async def test_explain_knows_services_by_name_and_address(world):
     await apply(world, document("shop", "other"), document("shops", clusterIP="None"))
     assert (await explain("asker", "shop"))["destination"] == "service web/shop", "that of the asker's network"
     assert (await explain("asker", "shops", 8080))["verdict"] == "allow"
+
+
+async def test_how_long_a_client_keeps_its_backend_is_not_ours_to_say(world):
+    await attach(world.h1, world.web, 1, labels={"app": "shop"}, name="shop-1")
+    kept = {"sessionAffinity": "ClientIP"}
+    assert (await apply(world, document(**kept)))["warnings"] == []
+    (warning,) = (await apply(world, document(**kept, sessionAffinityConfig={"clientIP": {"timeoutSeconds": 60}})))[
+        "warnings"
+    ]
+    assert "timeoutSeconds has no effect" in warning

@@ -9,6 +9,7 @@ from socketplane.compile.index import Index
 from socketplane.compile.service import Key, Services
 from socketplane.controller.intent import Intent
 from socketplane.model.containernames import names_of
+from socketplane.model.services.document import AFFINITY
 from socketplane.model.services.readiness import ready, why_not
 from socketplane.model.services.types import Service
 from socketplane.model.types import Endpoint, Network, effective_labels
@@ -73,6 +74,11 @@ class ServiceViews:
         """Return what an author should look at in a service that was applied."""
         network, selected = self._network(service), self.selected(service)
         found = []
+        if service.spec.affinity not in (None, AFFINITY):
+            found.append(
+                f"{service.title}: spec.sessionAffinityConfig.clientIP.timeoutSeconds has no effect: a client keeps its "
+                "backend for as long as the backends stay the same"
+            )
         if network is not None and not selected:
             found.append(f"{service.title} selects no container: {service.spec.selector}")
         if network is not None and (bearers := self._bearers(service, network)):
