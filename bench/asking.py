@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import struct
 import sys
 import time
 from dataclasses import dataclass
 
 ANSWER = 200
 PATIENCE = 1.0
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""Reset when closed: ports that wait for a minute run out, and then connecting is what takes the time."""
 
 
 @dataclass
@@ -89,6 +92,7 @@ class Asking:
 
     def _close(self, client: Client) -> None:
         self._waiting.unregister(client.handle)
+        client.handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         client.handle.close()
 
 

@@ -3,6 +3,7 @@
 `load ADDRESS PORT SECONDS AT_ONCE`: writes how long it took, how many failed, and how long each good one took in seconds.
 `watch ADDRESS PORT SECONDS PERIOD`: begins one each period, whatever became of those before; writes a line for each: when
 it was begun by the monotonic clock, and 1 if it was answered.
+`serve PORT`: answers them until it is killed.
 """
 
 from __future__ import annotations
@@ -65,8 +66,27 @@ async def watch(address: str, port: int, seconds: float, period: float) -> None:
         print(began, int(answered))
 
 
+async def serve(port: int) -> None:
+    """Answer each request with a small page, and close."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n" + b"x" * 100)
+            await writer.drain()
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "", port, backlog=4096)
+    await server.serve_forever()
+
+
 def main() -> None:
     """Do what the arguments say."""
+    if sys.argv[1] == "serve":
+        asyncio.run(serve(int(sys.argv[2])))
     mode, address, port, *numbers = sys.argv[1:]
     if mode == "load":
         asyncio.run(load(address, int(port), float(numbers[0]), int(numbers[1])))

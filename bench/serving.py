@@ -27,7 +27,8 @@ WATCHED = 2.5
 """Seconds for which requests go on around a death; it comes after the first second."""
 PERIOD = 0.01
 PORT = 8080
-SERVE = ("httpd", "-f", "-p", str(PORT), "-h", "/www")
+SLEEP = ("sleep", "3600")
+CLIENTS = ("client", "client-straight", "client-deaths")
 ABOUT = (
     "A container asks for a small page, each time on a new connection; two containers serve it, one on its host and one "
     "on another. Requests a second are with 8 under way, times with one after the other. Swarm's address (VIP) needs "
@@ -40,10 +41,35 @@ Way = tuple[Container, str]
 """Who asks, and at which address."""
 
 
+class Servers:
+    """Programs that answer in containers' networks, by the container's name; busybox's drops connections under load."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[object]] = {}
+
+    def begin(self, host: Machine, name: str) -> None:
+        """Have a container answer."""
+        argv = probe.inside(Container(host, name, ""), *_script("serve", str(PORT)))
+        self._running[name] = asyncio.create_task(host.run(*argv, timeout=900.0, check=False))
+
+    def end(self, *names: str) -> None:
+        """Have these answer no more; without a name, all."""
+        for name in names or list(self._running):
+            self._running.pop(name).cancel()
+
+
 async def measure(peers: Peers, rounds: int = ROUNDS, deaths: int = DEATHS) -> list[Figure]:
     """Return figures for both addresses in turns."""
-    ours, straight = await _ours(peers)
-    swarm = await _swarm(peers)
+    servers = Servers()
+    try:
+        return await _measure(peers, servers, rounds, deaths)
+    finally:
+        servers.end()
+
+
+async def _measure(peers: Peers, servers: Servers, rounds: int, deaths: int) -> list[Figure]:
+    ours, straight, watching = await _ours(peers, servers)
+    swarm = await _swarm(peers, servers)
     ways = {**({"Swarm's VIP": swarm} if swarm else {}), "a SocketPlane service": ours, "straight": straight}
     rates: dict[str, list[float]] = {way: [] for way in ways}
     middles: dict[str, list[float]] = {way: [] for way in ways}
@@ -62,7 +88,7 @@ async def measure(peers: Peers, rounds: int = ROUNDS, deaths: int = DEATHS) -> l
         for what, unit, values in tables
         for way in ways
     ]
-    figures += await _deaths(peers, ours, deaths)
+    figures += await _deaths(peers, servers, watching, deaths)
     await _clean(peers, swarm is not None)
     return figures
 
@@ -71,7 +97,7 @@ def _ratio(values: dict[str, list[float]], way: str, against: str) -> tuple[str,
     return () if way == against else (against, median(values[way]) / median(values[against]))
 
 
-async def _ours(peers: Peers) -> tuple[Way, Way]:
+async def _ours(peers: Peers, servers: Servers) -> tuple[Way, Way, Way]:
     near, far = peers.near, peers.far
     document = {
         "apiVersion": "v1",
@@ -81,31 +107,51 @@ async def _ours(peers: Peers) -> tuple[Way, Way]:
     }
     await near.run("socketplane", "service", "apply", "-f", "-", stdin=json.dumps(document))
     for host, name in ((near, "served-near"), (far, "served-far")):
-        await _serve(host, name)
-    await near.run("docker", "run", "-d", "--name", "client", "--network", OURS, IMAGE, "sleep", "3600")
-    client = await probe.container(near, "client", OURS)
+        await _serve(servers, host, name)
+    # A client each: conntrack remembers ports for a while, and to which backend they led.
+    for name in CLIENTS:
+        await near.run("docker", "run", "-d", "--name", name, "--network", OURS, IMAGE, *SLEEP)
+    client, straight, watching = [await probe.container(near, name, OURS) for name in CLIENTS]
     shown = json.loads((await near.run("socketplane", "service", "inspect", f"{OURS}/bench")).out)[0]
     far_one = await probe.container(far, "served-far", OURS)
-    ways = (client, str(shown["address"])), (client, far_one.address)
+    address = str(shown["address"])
+    ways = (client, address), (straight, far_one.address), (watching, address)
     for way in ways:
         if not await _answers(way):
             raise RuntimeError(f"nobody answers at {way[1]}")
     return ways
 
 
-async def _serve(host: Machine, name: str) -> None:
-    await host.run("docker", "run", "-d", "--name", name, "--network", OURS, "--label", "app=bench", IMAGE, *SERVE)
+async def _serve(servers: Servers, host: Machine, name: str) -> None:
+    await host.run("docker", "run", "-d", "--name", name, "--network", OURS, "--label", "app=bench", IMAGE, *SLEEP)
+    servers.begin(host, name)
 
 
-async def _swarm(peers: Peers) -> Way | None:
+async def _swarm(peers: Peers, servers: Servers) -> Way | None:
     """Return the way through Swarm's address; None where nothing answers at it."""
     create = ("docker", "service", "create", "-d", "--name", "bench", "--network", OVERLAY, "--replicas", "2")
-    await peers.near.run(*create, "--no-resolve-image", IMAGE, *SERVE, timeout=60)
-    await peers.near.run("docker", "run", "-d", "--name", "client-swarm", "--network", OVERLAY, IMAGE, "sleep", "3600")
+    await peers.near.run(*create, "--no-resolve-image", IMAGE, *SLEEP, timeout=60)
+    tasks = await _tasks(peers)
+    for host, name in tasks:
+        servers.begin(host, name)
+    await peers.near.run("docker", "run", "-d", "--name", "client-swarm", "--network", OVERLAY, IMAGE, *SLEEP)
     template = "{{range .Endpoint.VirtualIPs}}{{.Addr}} {{end}}"
     found = (await peers.near.run("docker", "service", "inspect", "-f", template, "bench")).out.split()
     way = await probe.container(peers.near, "client-swarm", OVERLAY), found[-1].partition("/")[0]
     return way if await _answers(way) else None
+
+
+async def _tasks(peers: Peers) -> list[tuple[Machine, str]]:
+    """Return the containers of Swarm's service, once both run."""
+    find = ("docker", "ps", "--filter", "label=com.docker.swarm.service.name=bench", "--format", "{{.Names}}")
+    found: list[tuple[Machine, str]] = []
+
+    async def both() -> bool:
+        found[:] = [(host, name) for host in (peers.near, peers.far) for name in (await host.run(*find)).out.split()]
+        return len(found) == 2
+
+    await _eventually(both)
+    return found
 
 
 async def _answers(way: Way) -> bool:
@@ -133,7 +179,7 @@ async def _load(way: Way, at_once: int, seconds: float = SECONDS) -> list[float]
     return [float(word) for word in (await client.machine.run(*argv)).out.split()]
 
 
-async def _deaths(peers: Peers, way: Way, deaths: int) -> list[Figure]:
+async def _deaths(peers: Peers, servers: Servers, way: Way, deaths: int) -> list[Figure]:
     """Return how long after its death requests are led to a container on another host."""
     last = []
     client, address = way
@@ -142,12 +188,13 @@ async def _deaths(peers: Peers, way: Way, deaths: int) -> list[Figure]:
         watched = asyncio.create_task(client.machine.run(*argv))
         await asyncio.sleep(1.0)
         began = time.monotonic()
+        servers.end("served-far")
         await peers.far.run("docker", "kill", "served-far")
         lines = [line.split() for line in (await watched).out.splitlines()]
         failed = [float(at) - began for at, answered in lines if answered == "0"]
         last.append(max(failed, default=0.0))
         await peers.far.run("docker", "rm", "-f", "served-far")
-        await _serve(peers.far, "served-far")
+        await _serve(servers, peers.far, "served-far")
         if not await _answers(way):
             raise RuntimeError("the service does not answer any more")
     what = "from `docker kill` until a container on another host is led to no more"
@@ -157,7 +204,7 @@ async def _deaths(peers: Peers, way: Way, deaths: int) -> list[Figure]:
 async def _clean(peers: Peers, swarm: bool) -> None:
     await peers.near.run("docker", "service", "rm", "bench", check=swarm)
     await peers.near.run("socketplane", "service", "rm", f"{OURS}/bench")
-    await peers.near.run("docker", "rm", "-f", "client", "client-swarm", "served-near")
+    await peers.near.run("docker", "rm", "-f", *CLIENTS, "client-swarm", "served-near")
     await peers.far.run("docker", "rm", "-f", "served-far")
 
 
