@@ -11,6 +11,7 @@ from uuid import UUID
 
 from socketplane.compile import names
 from socketplane.compile.rows import Output, identity
+from socketplane.compile.used import Used
 from socketplane.model.spec import Hosts, Policy, Selector
 from socketplane.model.types import Host, host_labels
 
@@ -19,30 +20,19 @@ class HostGroups:
     """The selectors of hosts that policies use."""
 
     def __init__(self) -> None:
-        self._users: dict[Selector, set[str]] = {}
+        self._used = Used()
 
     def __contains__(self, selector: object) -> bool:
-        return selector in self._users
+        return selector in self._used
 
     def replace(self, old: Policy | None, new: Policy | None) -> set[Selector]:
         """Note one policy in the place of another of its name; return the selectors that came or went."""
-        had, wants = set(_selectors(old)), set(_selectors(new))
-        changed = set()
-        for selector in had - wants:
-            self._users[selector].discard(old.name if old else "")
-            if not self._users[selector]:
-                del self._users[selector]
-                changed.add(selector)
-        for selector in wants - had:
-            if selector not in self._users:
-                changed.add(selector)
-            self._users.setdefault(selector, set()).add(new.name if new else "")
-        return changed
+        return self._used.replace(old, _selectors(old), new, _selectors(new))
 
     def of(self, host: Host) -> list[Selector]:
         """Return those that select a host."""
         labels = host_labels(host)
-        return [selector for selector in self._users if selector.matches(labels)]
+        return [selector for selector in self._used if selector.matches(labels)]
 
 
 def _selectors(policy: Policy | None) -> Iterator[Selector]:

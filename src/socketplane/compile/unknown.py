@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from socketplane.compile.used import Used
 from socketplane.model.spec import Action, ClusterSpec, Labels, Members, Policy, Selector
 
 
@@ -14,26 +15,15 @@ class Cuts:
     """
 
     def __init__(self) -> None:
-        self._users: dict[Selector, set[str]] = {}
+        self._used = Used()
 
     def replace(self, old: Policy | None, new: Policy | None) -> set[Selector]:
         """Note one policy in the place of another of its name; return the selectors that came or went."""
-        had, wants = set(_selectors(old)), set(_selectors(new))
-        changed = set()
-        for selector in had - wants:
-            self._users[selector].discard(old.name if old else "")
-            if not self._users[selector]:
-                del self._users[selector]
-                changed.add(selector)
-        for selector in wants - had:
-            if selector not in self._users:
-                changed.add(selector)
-            self._users.setdefault(selector, set()).add(new.name if new else "")
-        return changed
+        return self._used.replace(old, _selectors(old), new, _selectors(new))
 
     def any_of(self, labels: Labels) -> bool:
         """Return whether unknown endpoints of a network with these labels are cut off."""
-        return any(selector.matches(labels) for selector in self._users)
+        return any(selector.matches(labels) for selector in self._used)
 
 
 def _selectors(policy: Policy | None) -> Iterator[Selector]:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from socketplane import wire
 from socketplane.controller.explain_service import explain_service, nearest, service_named, version_of
+from socketplane.controller.explained import OUTSIDE, explained
 from socketplane.controller.intent import Intent
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.model.behind import behind, let_in
@@ -15,9 +16,6 @@ from socketplane.model.outside import outside
 from socketplane.model.spec import Protocol
 from socketplane.model.types import Address, Endpoint
 from socketplane.model.verdict import Party, Verdict, View, name_of, verdict
-
-OUTSIDE = "outside"
-"""Names all addresses outside, where no container is called so."""
 
 
 def explain(intent: Intent, source: str, destination: str, port: int | None, protocol: str) -> wire.Explanation:
@@ -58,19 +56,13 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
         start, end = _pair(intent, source, destination)
         found = verdict(view, start, end, kind, port, version=max(_version(source), _version(destination)))
     answering = behind(view, end, kind, port) if end is not None else None
-    return wire.Explanation(
-        verdict="allow" if found.allow else "deny",
-        source=name_of(start, intent.networks) if start is not None else OUTSIDE,
-        destination=name_of(end, intent.networks) if end is not None else OUTSIDE,
-        protocol=protocol,
-        port=port,
-        direction=found.direction,
-        policy=found.policy,
-        rule=found.rule,
-        reason=found.reason,
-        steps=list(found.steps),
-        would_deny=found.would_deny,
-        note=_note(intent, start, answering[0] if answering else end, kind, port),
+    return explained(
+        found,
+        name_of(start, intent.networks) if start is not None else OUTSIDE,
+        name_of(end, intent.networks) if end is not None else OUTSIDE,
+        protocol,
+        port,
+        _note(intent, start, answering[0] if answering else end, kind, port),
     )
 
 

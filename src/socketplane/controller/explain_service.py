@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from socketplane import wire
+from socketplane.controller.explained import OUTSIDE, explained
 from socketplane.controller.intent import Intent
 from socketplane.model.services.types import Service
 from socketplane.model.spec import Protocol
@@ -54,18 +55,8 @@ def explain_service(
     )
     kind = None if protocol == "icmp" else Protocol(protocol)
     found = to_service(view, _SOMEBODY if start is None else start, service, kind, port, version=version)
-    return wire.Explanation(
-        verdict="allow" if found.allow else "deny",
-        source="outside" if start is None else name_of(start, intent.networks),
-        destination=f"service {service.title}",
-        protocol=protocol,
-        port=port,
-        direction=found.direction,
-        policy=found.policy,
-        rule=found.rule,
-        reason=found.reason,
-        steps=list(found.steps),
-        would_deny=found.would_deny,
+    return explained(
+        found, name_of(start, intent.networks) if start else OUTSIDE, f"service {service.title}", protocol, port
     )
 
 

@@ -48,8 +48,8 @@ mount --bind "$disk" "$stash/disk"
 n=0
 for keep; do n=$((n + 1)); mkdir "$stash/keep/$n"; mount --rbind "$keep" "$stash/keep/$n"; done
 for copy in {" ".join(COPIES)}; do
-  mkdir -p "$stash/upper/$copy" "$stash/work/$copy"
-  mount -t overlay -o "lowerdir=/$copy,upperdir=$stash/upper/$copy,workdir=$stash/work/$copy" overlay "/$copy"
+  mkdir -p "$stash/upper/$copy" "$stash/scratch/$copy"
+  mount -t overlay -o "lowerdir=/$copy,upperdir=$stash/upper/$copy,workdir=$stash/scratch/$copy" overlay "/$copy"
 done
 for own in {" ".join(PRIVATE)}; do mkdir -p "/$own"; mount --bind "$stash/disk/$own" "/$own"; done
 rm -f /etc/hostname /etc/hosts /etc/resolv.conf

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
+from socketplane.controller.plans.documents import read_all
 from socketplane.controller.policyrows import Document, kind_of
-from socketplane.errors import Exhausted, InvalidInput, NameInUse, NotFound, SocketPlaneError
+from socketplane.errors import Exhausted, NameInUse, NotFound
 from socketplane.model.policy import Parsed, parse
 from socketplane.model.rules import MAX_NUMBER
 from socketplane.model.spec import ClusterSpec, Policy
@@ -28,19 +30,7 @@ class Outcome(NamedTuple):
 
 def read(body: wire.PolicyDocuments) -> list[Parsed]:
     """Parse the documents; an error says which document it is about."""
-    parsed: dict[Key, Parsed] = {}
-    for number, document in enumerate(body.documents):
-        where = f"documents[{number}]"
-        try:
-            policy = parse(document, network=body.network)
-        except SocketPlaneError as error:
-            field = f"{where}.{error.field}" if error.field else where
-            raise type(error)(error.message, field=field, remedy=error.remedy) from None
-        key = (policy.network, policy.name)
-        if key in parsed:
-            raise InvalidInput(f"policy {policy.title} is there twice", field=where, remedy="leave one out")
-        parsed[key] = policy
-    return list(parsed.values())
+    return read_all(body.documents, partial(parse, network=body.network), "policy")
 
 
 def documents(intent: Intent) -> Mapping[Key, Document]:

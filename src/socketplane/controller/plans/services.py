@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, NamedTuple
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
+from socketplane.controller.plans.documents import read_all
 from socketplane.errors import Conflict, InvalidInput, NotFound, SocketPlaneError
 from socketplane.model.policy import ParsedService, parse_service
 from socketplane.model.services import addresses, shorthand
@@ -29,19 +31,7 @@ class Outcome(NamedTuple):
 
 def read(body: wire.ServiceApply) -> list[ParsedService]:
     """Parse the documents; an error says which document it is about."""
-    parsed: dict[Key, ParsedService] = {}
-    for number, document in enumerate(body.documents):
-        where = f"documents[{number}]"
-        try:
-            service = parse_service(document, network=body.network)
-        except SocketPlaneError as error:
-            field = f"{where}.{error.field}" if error.field else where
-            raise type(error)(error.message, field=field, remedy=error.remedy) from None
-        key = (service.network, service.name)
-        if key in parsed:
-            raise InvalidInput(f"service {service.title} is there twice", field=where, remedy="leave one out")
-        parsed[key] = service
-    return list(parsed.values())
+    return read_all(body.documents, partial(parse_service, network=body.network), "service")
 
 
 def apply(draft: Draft, wanted: Sequence[ParsedService]) -> list[Outcome]:
