@@ -56,6 +56,21 @@ async def test_the_outside_comes_with_its_own_address_and_to_nothing_else(
     assert seen_from(outside, shop.namespace, UPLINK, 8080) == ""
 
 
+async def test_what_others_lead_to_a_container_comes_to_its_published_ports_alone(
+    shop: Container,
+    gateway: Gateway,
+    machine: Machine,
+    outside: Namespace,
+) -> None:
+    led = ("-p", "tcp", "--dport", "9999", "-j", "DNAT", "--to-destination", f"{shop.address}:{PORT}")
+    machine.run("iptables", "-t", "nat", "-A", "PREROUTING", *led)
+    other = Published(Protocol.TCP, ANY, 8080, PORT + 1)
+    await gateway.forward([Forward(other, IPv4Address(shop.address))])
+    assert seen_from(outside, shop.namespace, UPLINK, 9999) == "", "the container publishes another port"
+    await gateway.forward([at(ANY, 8080, shop)])
+    assert seen_from(outside, shop.namespace, UPLINK, 9999) == OUTSIDE
+
+
 async def test_the_hosts_loopback_is_not_behind_sp0(shop: Container, gateway: Gateway, machine: Machine) -> None:
     await gateway.forward([at(ANY, 8080, shop)])
     with listening(machine) as listener:  # type: ignore[arg-type]
