@@ -69,6 +69,18 @@ async def test_ports_are_reserved_led_told_and_gone_with_the_container(world, h1
     assert not taken(free, socket.SOCK_DGRAM)
 
 
+async def test_aliases_which_are_told_later_leave_them(world, h1, web, free, until):
+    h1.agent.reconciler._interval = 3600  # it would mend what is lost
+    await h1.agent.reconciler.reconcile()
+    await web.run("a", "web", portmap=[binding(free)], aliases=["front"])
+
+    async def aliases():
+        return (await world.endpoints())["a"]["aliases"]
+
+    assert await until(aliases) == ["front"]
+    assert await published(world, "a") == [("tcp", HERE, free, 80)]
+
+
 async def test_a_port_in_use_stops_the_container_and_leaves_nothing(world, h1, web, free, until):
     with closing(socket.create_server((HERE, free))):
         with pytest.raises(EngineError, match=rf"--publish: port {free}/tcp of {HERE} is in use on this host; choose"):

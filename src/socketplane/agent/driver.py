@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from socketplane import wire
 from socketplane.agent import protocol
 from socketplane.agent.adoption import Adoption
 from socketplane.agent.asked import NOTHING, Asked, asked
@@ -21,8 +20,9 @@ from socketplane.agent.locks import Locks
 from socketplane.agent.outbox import Outbox
 from socketplane.agent.plugin import Method
 from socketplane.agent.plumbing import Plumbing
-from socketplane.agent.portmap import told, wishes
+from socketplane.agent.portmap import wishes
 from socketplane.agent.publisher import Publisher
+from socketplane.agent.puts import put_of
 from socketplane.agent.state import EndpointRecord, NetworkRecord, State
 from socketplane.errors import InUse, InvalidInput, SocketPlaneError, Unavailable, Unsupported
 from socketplane.model.types import mac_of
@@ -272,23 +272,6 @@ class NetworkDriver:
                 f"ovn-controller did not install the port's flows within {self._install_timeout:g} s",
                 remedy="`socketplane status` tells whether it is connected",
             ) from None
-
-
-def put_of(record: EndpointRecord, identity: Identity) -> wire.EndpointPut:
-    """Return what the controller is told of an endpoint."""
-    return wire.EndpointPut(
-        network=record.network,
-        address=record.address,
-        address6=record.address6,
-        mac=record.mac,
-        container=identity.container,
-        name=identity.name,
-        labels=record.asked.over(identity.labels),
-        known=identity.known,
-        rate=record.rate,
-        published=told(record.published),
-        aliases=list(record.aliases or ()),
-    )
 
 
 def _endpoint(

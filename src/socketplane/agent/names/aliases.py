@@ -11,9 +11,11 @@ import structlog
 
 from socketplane import wire
 from socketplane.agent.docker import Docker
+from socketplane.agent.identity import Identity
 from socketplane.agent.inventory import Container, Event
 from socketplane.agent.link import Link
 from socketplane.agent.locks import Locks
+from socketplane.agent.puts import bulk_put_of
 from socketplane.agent.state import State
 from socketplane.errors import SocketPlaneError
 from socketplane.model.containernames import LABEL_SERVICE, SHORT_ID
@@ -66,28 +68,16 @@ class Aliases:
         told = await self._docker.inspect(container)
         labels = dict((told.get("Config") or {}).get("Labels") or {})
         who = Container(str(told["Id"]), str(told["Name"]).removeprefix("/"), labels)
+        identity = Identity(known=True, container=who.id, name=who.name, labels=labels)
         puts = []
         for place in ((told.get("NetworkSettings") or {}).get("Networks") or {}).values():
             record = self._state.endpoints.get(str(place.get("EndpointID") or ""))
             if record is None or record.aliases is not None:
                 continue
             found = aliases_of(place, who)
-            self._state.endpoints[record.id] = replace(record, aliases=found)
+            known = self._state.endpoints[record.id] = replace(record, aliases=found)
             self._state.changed()
             if found and not self._locks.busy(record.id) and record.id not in self._state.unsettled:
-                puts.append(
-                    wire.EndpointBulkPut(
-                        id=record.id,
-                        network=record.network,
-                        address=record.address,
-                        address6=record.address6,
-                        mac=record.mac,
-                        container=who.id,
-                        name=who.name,
-                        labels=dict(record.asked.over(labels)),
-                        rate=record.rate,
-                        aliases=list(found),
-                    )
-                )
+                puts.append(bulk_put_of(known, identity))
         if puts:
             await self._link.call("POST", "/v1/endpoints", wire.EndpointBulk(put=puts), patience=0)
