@@ -21,7 +21,7 @@ from socketplane.transport.server import serve
 from support import controller as controllers
 from support import controller_keys
 from support.engine import Engine
-from support.ovsdb_server import free_port
+from support.ports import free_port
 
 FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, settling=0.3, limits=0.2, linger=0.3)
 

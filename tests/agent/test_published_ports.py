@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from support.engine import EngineError
+from support.ports import free_port
 
 HERE = "127.0.0.1"
 
@@ -34,10 +35,8 @@ def taken(port, kind=socket.SOCK_STREAM):
 
 @pytest.fixture
 def free():
-    """A port that is free, but for the moment's chance."""
-    with closing(socket.socket()) as handle:
-        handle.bind((HERE, 0))
-        return handle.getsockname()[1]
+    """A port that is free, as the nine after it are."""
+    return free_port(HERE)
 
 
 @pytest.fixture

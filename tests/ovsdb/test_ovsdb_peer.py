@@ -16,7 +16,8 @@ from socketplane.ovsdb import Client, Disconnected, NotConnected, comment, inser
 from support.eventually import eventually
 from support.ovsdb_proxy import Proxy
 from support.ovsdb_schema import QUICK, SCHEMA
-from support.ovsdb_server import OvsdbServer, free_port
+from support.ovsdb_server import OvsdbServer
+from support.ports import free_port
 
 Answer = Callable[[dict[str, Any]], bytes]
 

@@ -21,7 +21,8 @@ from socketplane.identity import HostIdentity
 from socketplane.transport import tls
 from socketplane.transport.client import ControllerClient
 from support import controller_keys
-from support.ovsdb_server import OvsdbServer, free_port
+from support.ovsdb_server import OvsdbServer
+from support.ports import free_port
 
 NB_SCHEMA = Path("/usr/share/ovn/ovn-nb.ovsschema")
 

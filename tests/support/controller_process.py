@@ -14,7 +14,7 @@ from socketplane.errors import Unavailable
 from socketplane.identity import HostIdentity
 from socketplane.transport.client import ControllerClient
 from support import controller_keys
-from support.ovsdb_server import free_port
+from support.ports import free_port
 
 
 def manager(root: Path) -> Paths:
