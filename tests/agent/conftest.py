@@ -15,6 +15,7 @@ from socketplane.agent.plugin import Plugin
 from socketplane.agent.state import State
 from socketplane.config import Paths
 from socketplane.errors import NotFound, Unavailable, Unsupported
+from socketplane.model.forwarding import USERSPACE
 from socketplane.model.traffic import NO_LIMITS, Limits
 from socketplane.transport.client import ControllerClient
 from socketplane.transport.server import serve
@@ -29,7 +30,7 @@ FAST = Timing(patience=0.5, grace=0.3, interval=0.2, report=0.2, install=1.0, se
 class Ports:
     """The datapath's contract without a datapath: what was asked of it, and failures on demand."""
 
-    kind = "userspace"
+    traits = USERSPACE
     mtu = 1442
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from socketplane.agent.cut import Cutter
 from socketplane.agent.link import Link
 from socketplane.agent.state import EndpointRecord, State
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import USERSPACE
 from socketplane.ovsdb import insert
 from support.steps import attach
 from support.world import allow
@@ -93,7 +94,7 @@ async def site(world, tmp_path, until):
 
         def run(name):
             parts = site.states[name], site.links[name], site.ports[name], site.tables[name]
-            cutter = Cutter(*parts, kind=lambda: "userspace")
+            cutter = Cutter(*parts, traits=lambda: USERSPACE)
             tasks = [asyncio.create_task(part()) for part in (cutter.run, cutter.serve)]
             for task in tasks:
                 stack.callback(task.cancel)
@@ -142,7 +143,7 @@ async def test_nothing_is_looked_at_before_the_flows_are_installed(site, until):
     site.ports["h2"].installed.set()
     await until(lambda: site.done("h2"))
     assert site.tables["h1"].sent
-    assert site.tables["h2"].forgotten == [*forgotten, ("userspace", looks)], "once, and before anything else"
+    assert site.tables["h2"].forgotten == [*forgotten, (USERSPACE, looks)], "once, and before anything else"
 
 
 async def test_an_agent_that_was_down_makes_up_for_it(site, until):

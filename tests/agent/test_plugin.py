@@ -18,6 +18,7 @@ from socketplane.agent.plugin import Method, Plugin
 from socketplane.agent.state import State
 from socketplane.config import Paths
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import USERSPACE
 from socketplane.transport.server import serve
 
 TAKING_ARGUMENTS = sorted([*driver.REQUESTS, *ipam.REQUESTS])
@@ -221,7 +222,7 @@ async def check_any_bytes(root, method, body):
     paths = Paths(root)
     async with Docker(paths.docker_socket) as docker:
         ports = SimpleNamespace(
-            kind="userspace", mtu=1442, attach=attach, detach=_nothing, installed=_nothing, ports=frozenset
+            traits=USERSPACE, mtu=1442, attach=attach, detach=_nothing, installed=_nothing, ports=frozenset
         )
         agent = Agent(
             Surroundings(paths, "h1", Nobody(), docker, ports), State(paths.state / "agent.json"), Timing(patience=0)

@@ -9,6 +9,7 @@ import pytest
 
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.userspace import ALARM_AFTER, Userspace
+from socketplane.model.forwarding import BY_KIND
 from support.ovsdb_server import OvsdbServer
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
@@ -30,7 +31,7 @@ async def run_directory(tmp_path: Path) -> AsyncIterator[Path]:
 async def test_what_it_can_not_be_told_is_an_alarm(run_directory: Path, kind: str, before: int, after: int) -> None:
     now = 0.0
     async with Netlink() as netlink:
-        told = Userspace(run_directory, netlink, kind=lambda: kind, peers=lambda: [NOBODY], clock=lambda: now)
+        told = Userspace(run_directory, netlink, traits=lambda: BY_KIND[kind], peers=lambda: [NOBODY], clock=lambda: now)
         await told._look()
         assert len(told.alarms) == before
         assert all("fragments" in alarm for alarm in told.alarms)

@@ -18,6 +18,7 @@ from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.switch import Switch
 from socketplane.identity import HostIdentity
+from socketplane.model.forwarding import USERSPACE
 from socketplane.model.traffic import NO_LIMITS, Limits
 from socketplane.model.types import mac_of
 
@@ -73,7 +74,7 @@ async def netlink() -> AsyncIterator[Netlink]:
 @pytest.fixture
 async def datapath(switch: Switch, netlink: Netlink) -> AsyncIterator[Datapath]:
     async with Datapath(switch, netlink, UPLINK) as datapath:
-        await switch.ensure_bridge(datapath.kind)
+        await switch.ensure_bridge(datapath.traits)
         yield datapath
         for endpoint_id in datapath.ports():
             await datapath.detach(endpoint_id)
@@ -130,7 +131,7 @@ def root_of(machine: Machine) -> Path:
 @pytest.fixture
 async def gateway(machine: Machine, switch: Switch, netlink: Netlink, identity: HostIdentity) -> AsyncIterator[Gateway]:
     gateway = Gateway(switch, netlink, identity, machine.paths, 1442)
-    await switch.ensure_bridge("userspace")
+    await switch.ensure_bridge(USERSPACE)
     await gateway.ensure()
     await gateway.installed(10)
     yield gateway

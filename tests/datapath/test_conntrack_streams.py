@@ -14,6 +14,7 @@ from socketplane import wire
 from socketplane.agent.conntrack import Conntrack, Stream
 from socketplane.agent.switch import Switch
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import KERNEL, USERSPACE
 from socketplane.model.types import mac_of
 
 
@@ -68,7 +69,7 @@ async def test_a_stream_that_only_the_server_sends(
         assert pushes()
         zones = {port: zone for zone, port in switch.zones().items()}
         both = {Stream(zones[f"sp-{each.id}"], client.address, 5000, server.address, 9) for each in (client, server)}
-        found = await conntrack.streams("userspace", set(zones.values()))
+        found = await conntrack.streams(USERSPACE, set(zones.values()))
         assert found.keys() == both and all(20 <= timer <= 180 for timer in found.values())
         end = f'outport == "sp-{server.id}"' if direction == "to-lport" else f'inport == "sp-{client.id}"'
         acl = "web", direction, "10", f"{end} && ip4.src == {client.address}"
@@ -84,7 +85,7 @@ async def test_a_stream_that_only_the_server_sends(
             with pytest.raises(BlockingIOError):
                 serving.recv(100)
             # Where it was dropped it is blocked; the other end's entry says nothing, and lets nothing through alone.
-            (left,) = await conntrack.streams("userspace", set(zones.values()))
+            (left,) = await conntrack.streams(USERSPACE, set(zones.values()))
             assert left.zone == zones[f"sp-{(client if direction == 'to-lport' else server).id}"]
         finally:
             machine.nbctl("--wait=hv", "acl-del", *acl)
@@ -101,16 +102,16 @@ async def test_what_open_vswitchs_own_datapath_remembers_is_forgotten(
         return any("eth_type(0x0800)" in flow for flow in ours)  # what IPv6 begins by itself may come at any time
 
     assert ping(one.namespace, other.address) and remembered()
-    await conntrack.forget("kernel")
+    await conntrack.forget(KERNEL)
     assert remembered()
-    await conntrack.forget("userspace")
+    await conntrack.forget(USERSPACE)
     assert not remembered()
     assert ping(one.namespace, other.address)
 
 
-async def test_who_is_not_there_is_named(conntrack: Conntrack, tmp_path: Path) -> None:
+async def test_who_is_not_there_is_named(conntrack: Conntrack, start: Start, tmp_path: Path) -> None:
+    container = await start(address="10.192.0.10")  # with it, ovn-controller is ready
     with pytest.raises(Unavailable, match="port not found"):
-        container = Container("0" * 64, "10.192.0.10", "", None)  # type: ignore[arg-type]
         await conntrack.interrupt("sp-nobody", _interruption(container, container))
     with pytest.raises(Unavailable, match="ovs-vswitchd does not run"):
-        await Conntrack(tmp_path).streams("userspace", {1})
+        await Conntrack(tmp_path).streams(USERSPACE, {1})

@@ -18,6 +18,7 @@ from socketplane.agent.datapath import Datapath
 from socketplane.agent.gather import Gatherer
 from socketplane.agent.switch import Switch
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import KERNEL, USERSPACE
 from socketplane.ovsdb import ConstraintViolation, Disconnected, Operation, comment
 
 MAC = "02:53:0a:c0:00:63"
@@ -54,7 +55,7 @@ async def test_the_bridge_is_repaired(
 ) -> None:
     before = machine.vsctl("list", "bridge", "br-other")
     machine.vsctl("--no-wait", *damage.split())
-    await switch.ensure_bridge("userspace")
+    await switch.ensure_bridge(USERSPACE)
     assert machine.vsctl(
         "get", "bridge", "br-int", "fail_mode", "datapath_type", "other_config:disable-in-band"
     ).split() == [
@@ -68,9 +69,9 @@ async def test_the_bridge_is_repaired(
 
 
 async def test_a_bridge_that_is_right_is_left_alone(machine: Machine, switch: Switch, without_controller: None) -> None:
-    await switch.ensure_bridge("userspace")
+    await switch.ensure_bridge(USERSPACE)
     before = machine.vsctl("list", "bridge", "br-int"), machine.vsctl("get", "open", ".", "next_cfg")
-    await switch.ensure_bridge("userspace")
+    await switch.ensure_bridge(USERSPACE)
     assert (machine.vsctl("list", "bridge", "br-int"), machine.vsctl("get", "open", ".", "next_cfg")) == before
 
 
@@ -169,7 +170,7 @@ async def test_a_switch_can_be_entered_before_the_database_runs(machine: Machine
     machine.kill(machine.ovs, "ovsdb-server")
     async with Switch(machine.paths) as switch:
         assert not switch.connected
-        asking = asyncio.create_task(switch.ensure_bridge("userspace"))
+        asking = asyncio.create_task(switch.ensure_bridge(USERSPACE))
         await asyncio.sleep(0.2)
         machine.start_local_database()
         await asking
@@ -247,9 +248,9 @@ async def test_a_caller_that_is_gone_before_its_turn_is_left_out() -> None:
 
 async def test_the_chosen_datapath_is_read_from_the_database(machine: Machine, switch: Switch, datapath: Datapath) -> None:
     await switch.replica()
-    assert (switch.chosen, datapath.kind) == ("userspace", "userspace")
+    assert (switch.chosen, datapath.traits) == (USERSPACE, USERSPACE)
     machine.vsctl("set", "open", ".", "external_ids:ovn-bridge-datapath-type=system")
     try:
-        await asyncio.to_thread(eventually, lambda: datapath.kind == "kernel", "the choice is read")
+        await asyncio.to_thread(eventually, lambda: datapath.traits == KERNEL, "the choice is read")
     finally:
         machine.vsctl("set", "open", ".", "external_ids:ovn-bridge-datapath-type=netdev")

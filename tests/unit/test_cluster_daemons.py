@@ -12,12 +12,13 @@ from socketplane.cluster import daemons, unitfiles
 from socketplane.cluster.daemons import Daemon
 from socketplane.cluster.run import environment
 from socketplane.config import Paths
+from socketplane.model.forwarding import KERNEL, USERSPACE
 
 PATHS = Paths()
 ALL = [
     daemons.ovs_database(PATHS),
-    daemons.ovs_switch(PATHS, kernel=True),
-    daemons.ovs_switch(PATHS, kernel=False),
+    daemons.ovs_switch(PATHS, KERNEL),
+    daemons.ovs_switch(PATHS, USERSPACE),
     daemons.northbound(PATHS),
     daemons.southbound(PATHS),
     daemons.northd(PATHS),
@@ -60,8 +61,8 @@ def test_these_databases_are_on_unix_sockets_only(daemon: Daemon) -> None:
 
 
 def test_the_kernel_is_left_alone_without_its_module() -> None:
-    assert "--disable-system" in daemons.ovs_switch(PATHS, kernel=False).argv
-    assert "--disable-system" not in daemons.ovs_switch(PATHS, kernel=True).argv
+    assert "--disable-system" in daemons.ovs_switch(PATHS, USERSPACE).argv
+    assert "--disable-system" not in daemons.ovs_switch(PATHS, KERNEL).argv
 
 
 def test_ovn_controller_shows_the_hosts_certificate() -> None:
@@ -114,7 +115,7 @@ def test_systemd_understands_our_units(tmp_path: Path) -> None:
 
 
 def test_debians_ovn_controller_gets_our_certificate_and_keeps_the_operators_options() -> None:
-    text = unitfiles.files(PATHS, kernel=True)[Path("/etc/systemd/system") / unitfiles.OVN_DROP_IN]
+    text = unitfiles.files(PATHS, KERNEL)[Path("/etc/systemd/system") / unitfiles.OVN_DROP_IN]
     assert "\nExecStart=\nExecStart=/usr/share/ovn/scripts/ovn-ctl start_controller" in text
     for option, file in (("key", "host.key"), ("cert", "host.crt"), ("ca-cert", "ca.crt")):
         assert f" --ovn-controller-ssl-{option}=/var/lib/socketplane/pki/{file} " in text
@@ -129,8 +130,8 @@ def test_daemons_get_no_secrets_from_our_environment() -> None:
 
 def test_without_the_kernels_module_debians_switch_is_started_past_its_script() -> None:
     name = Path("/etc/systemd/system") / unitfiles.OVS_DROP_IN
-    assert name not in unitfiles.files(PATHS, kernel=True)
-    text = unitfiles.files(PATHS, kernel=False)[name]
+    assert name not in unitfiles.files(PATHS, KERNEL)
+    text = unitfiles.files(PATHS, USERSPACE)[name]
     assert "\nExecStart=\nExecStart=/usr/sbin/ovs-vswitchd unix:/run/openvswitch/db.sock" in text
     assert " --disable-system " in text
     assert "--monitor" not in text

@@ -185,7 +185,7 @@ class Agent:
         self.reporter = report.Reporter(
             self.link,
             around.paths.root / "run",
-            datapath=lambda: (around.plumbing.kind, around.plumbing.mtu, self.mtu.underlay),
+            datapath=lambda: (around.plumbing.traits.kind, around.plumbing.mtu, self.mtu.underlay),
             docker=lambda: around.docker.version if self.inventory.connected else "",
             conflicts=lambda: self.networks.conflicts,
             alarms=lambda: [
@@ -222,7 +222,7 @@ class Agent:
         userspace = Userspace(
             around.paths.root / "run/openvswitch",
             netlink,
-            kind=lambda: around.plumbing.kind,
+            traits=lambda: around.plumbing.traits,
             peers=lambda: [host.address for name, host in link.hosts.items() if name != around.host],
             clock=around.clock,
         )
@@ -233,7 +233,7 @@ class Agent:
         if switch is None:
             return None
         connections = Conntrack(self._around.paths.root / "run")
-        return Cutter(self.state, self.link, switch, connections, kind=lambda: self._around.plumbing.kind)
+        return Cutter(self.state, self.link, switch, connections, traits=lambda: self._around.plumbing.traits)
 
     def methods(self) -> dict[str, Method]:
         """Return the plugin's methods that need the whole agent."""

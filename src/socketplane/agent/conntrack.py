@@ -11,11 +11,10 @@ from typing import NamedTuple
 import structlog
 
 from socketplane import wire
-from socketplane.agent.plumbing import Kind
 from socketplane.agent.unixctl import ask, control_socket
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import Traits
 
-_DATAPATHS: dict[Kind, str] = {"kernel": "system@ovs-system", "userspace": "netdev@ovs-netdev"}
 _SECONDS = 30.0
 _CYCLES = 1.0
 """Seconds in which it looks through all that it remembers, twice."""
@@ -63,22 +62,22 @@ class Conntrack:
         self._ovs = run / "openvswitch"
         self._ovn = run / "ovn"
 
-    async def streams(self, kind: Kind, zones: Collection[int]) -> dict[Stream, int]:
+    async def streams(self, traits: Traits, zones: Collection[int]) -> dict[Stream, int]:
         """Return the UDP streams that are open in these zones, and how many seconds each lasts if it is idle.
 
         Unavailable: Open vSwitch does not answer.
         """
         control = await self._control(self._ovs, "ovs-vswitchd")
-        table = await ask(control, "dpctl/dump-conntrack", "-s", _DATAPATHS[kind], seconds=_SECONDS)
+        table = await ask(control, "dpctl/dump-conntrack", "-s", traits.instance, seconds=_SECONDS)
         return await asyncio.to_thread(open_streams, table, zones)
 
-    async def forget(self, kind: Kind) -> None:
-        """Have Open vSwitch's own datapath forget what it remembers of packets seen, and do as the flows say now.
+    async def forget(self, traits: Traits) -> None:
+        """Have a datapath that mixes up flows forget what it remembers of packets seen, and do as the flows say now.
 
         Of two remembered flows that overlap, releases up to 3.1 at least may change the wrong one when the flows change.
         The other stays as it was for as long as packets use it: what is forbidden passes, and what is allowed does not.
         """
-        if kind == "userspace":
+        if traits.mixes_up_flows:
             control = await self._control(self._ovs, "ovs-vswitchd")
             await ask(control, "revalidator/purge", seconds=_SECONDS)
 

@@ -19,11 +19,11 @@ from socketplane import wire
 from socketplane.agent import hostport
 from socketplane.agent.conntrack import Stream
 from socketplane.agent.link import Link
-from socketplane.agent.plumbing import Kind
 from socketplane.agent.pursuit import AT_ONCE, Pursuit
 from socketplane.agent.state import State
 from socketplane.agent.wake import woken
 from socketplane.errors import Conflict, SocketPlaneError
+from socketplane.model.forwarding import Traits
 
 _SOON, _AT_LAST = 0.2, 5.0
 """Seconds until streams that should end are looked at again: twice as many each time, up to the second."""
@@ -47,10 +47,10 @@ class Ports(Protocol):
 class Connections(Protocol):
     """What is needed of `conntrack.Conntrack`."""
 
-    async def streams(self, kind: Kind, zones: Collection[int]) -> Mapping[Stream, int]:
+    async def streams(self, traits: Traits, zones: Collection[int]) -> Mapping[Stream, int]:
         """Return the UDP streams that are open in these zones, and how many seconds each lasts if it is idle."""
 
-    async def forget(self, kind: Kind) -> None:
+    async def forget(self, traits: Traits) -> None:
         """Have the datapath remember nothing of earlier flows, if it may do so wrongly."""
 
     async def settled(self) -> None:
@@ -82,13 +82,13 @@ class Cutter:
     """Looks for forbidden streams after every change of the rules (`run`), and ends those that begin here (`serve`)."""
 
     def __init__(
-        self, state: State, link: Link, ports: Ports, connections: Connections, *, kind: Callable[[], Kind]
+        self, state: State, link: Link, ports: Ports, connections: Connections, *, traits: Callable[[], Traits]
     ) -> None:
         self._state = state
         self._link = link
         self._ports = ports
         self._connections = connections
-        self._kind = kind
+        self._traits = traits
         self._changed = asyncio.Event()
         self._go_on = 0
         self._took = 0.0
@@ -116,7 +116,7 @@ class Cutter:
     async def _enforce(self, rules: wire.Rules) -> None:
         """End what these rules forbid, and note that it is done, unless there are other rules meanwhile."""
         await self._ports.reached(rules.sequence)
-        await self._connections.forget(self._kind())
+        await self._connections.forget(self._traits())
         _log.info("rules.installed", rules=rules.revision, sequence=rules.sequence)
         pursuit: Pursuit[_Stream] = Pursuit()
         judged: dict[_Kind, bool] = {}
@@ -161,7 +161,7 @@ class Cutter:
         if not zones:
             return {}
         now = time.monotonic()
-        found = await self._connections.streams(self._kind(), zones)
+        found = await self._connections.streams(self._traits(), zones)
         self._took = time.monotonic() - now
         return await asyncio.to_thread(_placed, found, zones, now)  # there may be very many
 

@@ -13,12 +13,12 @@ import structlog
 from socketplane.agent import resize, veth
 from socketplane.agent.locks import Locks
 from socketplane.agent.netlink import Netlink, has_generic_family, link_with_address
-from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import SwitchPort
 from socketplane.agent.shaping_links import switch_end
 from socketplane.agent.shaping_ports import Detours
 from socketplane.agent.switch import Switch
 from socketplane.agent.veth import Veth, VethMaker
+from socketplane.model.forwarding import KERNEL, USERSPACE, Traits
 from socketplane.model.mtu import FALLBACK, fitting
 from socketplane.model.traffic import Limits
 
@@ -36,7 +36,7 @@ class Datapath:
         self._switch = switch
         self._netlink = netlink
         self._underlay = underlay
-        self._offered: Kind = "userspace"
+        self._offered = USERSPACE
         self._underlay_mtu = 0
         self._veths: set[str] = set()
         self._detours = Detours(switch, netlink, _OWNER)
@@ -45,12 +45,12 @@ class Datapath:
         self._locks = Locks()
 
     async def __aenter__(self) -> Self:
-        self._offered = await self._netlink.call(lambda _: detect_kind())
+        self._offered = await self._netlink.call(lambda _: offered())
         self._veths = set(await self._netlink.call(veth.present))
         await self._detours.look()
         if underlay := await self.underlay_mtu():
             self.mtu = fitting(underlay)
-        _log.info("datapath", kind=self.kind, mtu=self.mtu, veths=len(self._veths))
+        _log.info("datapath", kind=self.traits.kind, mtu=self.mtu, veths=len(self._veths))
         return self
 
     async def __aexit__(
@@ -59,7 +59,7 @@ class Datapath:
         """Leave everything in place: what runs keeps running."""
 
     @property
-    def kind(self) -> Kind:
+    def traits(self) -> Traits:
         """What `up` chose, as Open vSwitch's database has it; until that is read, what the kernel offers."""
         return self._switch.chosen or self._offered
 
@@ -83,7 +83,7 @@ class Datapath:
     async def attach(self, endpoint_id: str, mac: str, mtu: int) -> str:
         """Make (or repair) veth and port; return the name of the container's end. See `Plumbing.attach`."""
         await self._switch.replica()  # it knows the datapath
-        spec = Veth(endpoint_id, mac, mtu, checksum_offload=self.kind == "kernel")
+        spec = Veth(endpoint_id, mac, mtu, checksum_offload=self.traits.finishes_checksums)
         async with self._locks.hold(endpoint_id[:12]), AsyncExitStack() as undo:
             maker = VethMaker(spec)
             undo.push_async_callback(self._undo, maker)
@@ -152,9 +152,9 @@ class Datapath:
         self._veths = {known for known in self._veths if known[:12] != endpoint_id[:12]}
 
 
-def detect_kind() -> Kind:
+def offered() -> Traits:
     """Return the datapath that this kernel offers to Open vSwitch."""
-    return "kernel" if has_generic_family("ovs_datapath") else "userspace"
+    return KERNEL if has_generic_family("ovs_datapath") else USERSPACE
 
 
 def _identity(spec: Veth) -> dict[str, str]:

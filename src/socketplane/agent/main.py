@@ -154,7 +154,7 @@ async def _plumb(switch: Switch, datapath: Datapath, gateway: Gateway) -> None:
     while True:
         try:
             await switch.replica()
-            await switch.ensure_bridge(datapath.kind)
+            await switch.ensure_bridge(datapath.traits)
             break
         except SocketPlaneError as error:
             _log.warning("bridge.missing", reason=str(error))

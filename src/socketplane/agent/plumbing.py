@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
+from socketplane.model.forwarding import Traits
 from socketplane.model.traffic import Limits
-
-Kind = Literal["kernel", "userspace"]
-"""Which of Open vSwitch's datapaths forwards packets."""
 
 
 class Plumbing(Protocol):
     """An endpoint's port on Open vSwitch. Every method may be repeated, and called for many endpoints at once."""
 
     @property
-    def kind(self) -> Kind:
+    def traits(self) -> Traits:
         """The datapath in use."""
 
     @property

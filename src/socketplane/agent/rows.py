@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from socketplane.agent.plumbing import Kind
 from socketplane.errors import Conflict, Unavailable
+from socketplane.model import forwarding
+from socketplane.model.forwarding import Traits
 from socketplane.ovsdb import Operation, Row, by_uuid, insert, mutate, update
 
 BRIDGE = "br-int"
@@ -22,7 +23,6 @@ TABLES: dict[str, tuple[str, ...]] = {
     "Datapath": ("capabilities",),
 }
 """What we watch: no statistics, which change every few seconds."""
-_DATAPATH_TYPES: dict[Kind, str] = {"kernel": "system", "userspace": "netdev"}
 _ZERO_SNAT = "ct_zero_snat"
 
 Tables = Mapping[str, Mapping[UUID, Row]]
@@ -65,10 +65,10 @@ class Index:
             del names[old["name"]]
 
 
-def bridge_operations(tables: Tables, index: Index, kind: Kind) -> list[Operation]:
+def bridge_operations(tables: Tables, index: Index, traits: Traits) -> list[Operation]:
     """Return what makes br-int what OVN expects: ovn-controller would make it the same way."""
     root = root_uuid(tables)
-    datapath_type = _DATAPATH_TYPES[kind]
+    datapath_type = traits.bridge_type
     operations = _set_keys("Open_vSwitch", root, tables["Open_vSwitch"][root], {"ovn-bridge-datapath-type": datapath_type})
     bridge = index.bridges.get(BRIDGE)
     if bridge is None:
@@ -171,7 +171,12 @@ def restrain_operations(tables: Tables) -> list[Operation]:
     Open vSwitch 3.1 ends with a failed assertion at the first packet of a connection of that kind that has expired and is
     not cleaned up yet: whoever sent a datagram from the same port again half a minute later ended ovs-vswitchd.
     """
-    datapaths = [row["datapaths"].get(_DATAPATH_TYPES["userspace"]) for row in tables["Open_vSwitch"].values()]
+    datapaths = [
+        row["datapaths"].get(traits.bridge_type)
+        for traits in forwarding.BY_KIND.values()
+        if traits.dies_of_zero_snat
+        for row in tables["Open_vSwitch"].values()
+    ]
     return [
         operation
         for uuid in datapaths

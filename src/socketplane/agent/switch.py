@@ -12,10 +12,11 @@ import structlog
 
 from socketplane.agent import rows
 from socketplane.agent.gather import Gatherer
-from socketplane.agent.plumbing import Kind
 from socketplane.agent.rows import BRIDGE, OWNER, Index, SwitchPort
 from socketplane.config import Paths
 from socketplane.errors import Unavailable
+from socketplane.model import forwarding
+from socketplane.model.forwarding import Traits
 from socketplane.ovsdb import (
     Client,
     ConstraintViolation,
@@ -37,9 +38,6 @@ _ZONE = "ct-zone-"
 _log = structlog.get_logger()
 
 
-_KINDS: dict[str, Kind] = {"system": "kernel", "netdev": "userspace"}
-
-
 class Switch:
     """The local Open vSwitch, shared by endpoints' ports and the gateway. An async context manager.
 
@@ -55,7 +53,7 @@ class Switch:
         self._index = Index()
         self._replica: asyncio.Task[Replica] | None = None
         self._stack = AsyncExitStack()
-        self._kind: Kind | None = None
+        self._traits: Traits | None = None
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._client)
@@ -77,19 +75,19 @@ class Switch:
         return self._client.connected
 
     @property
-    def chosen(self) -> Kind | None:
+    def chosen(self) -> Traits | None:
         """The datapath that `ovn-bridge-datapath-type` names; None while the database is not read or names none."""
         tables = self._tables
         root = next(iter(tables["Open_vSwitch"].values()), None) if tables is not None else None
-        return _KINDS.get(str(root["external_ids"].get("ovn-bridge-datapath-type"))) if root is not None else None
+        return forwarding.named(root["external_ids"].get("ovn-bridge-datapath-type")) if root is not None else None
 
-    async def ensure_bridge(self, kind: Kind) -> None:
+    async def ensure_bridge(self, traits: Traits) -> None:
         """Make br-int, or set right what is wrong with it: datapath, fail mode, no in-band control."""
         replica = await self.replica()
-        self._kind = kind
-        made = await self._transact_until_done(lambda: rows.bridge_operations(replica, self._index, kind))
+        self._traits = traits
+        made = await self._transact_until_done(lambda: rows.bridge_operations(replica, self._index, traits))
         if made:
-            _log.info("bridge set up", bridge=BRIDGE, datapath=kind)
+            _log.info("bridge set up", bridge=BRIDGE, datapath=traits.kind)
 
     async def put(self, port: SwitchPort) -> bool:
         """Make a port, or set right what is wrong with it; return whether there was something to do.
@@ -97,8 +95,8 @@ class Switch:
         Conflict: a port of that name is not ours.
         """
         replica = await self.replica()
-        if BRIDGE not in self._index.bridges and self._kind is not None:
-            await self.ensure_bridge(self._kind)  # somebody deleted it
+        if BRIDGE not in self._index.bridges and self._traits is not None:
+            await self.ensure_bridge(self._traits)  # somebody deleted it
         return await self._transact_until_done(lambda: rows.port_operations(replica, self._index, port))
 
     async def delete(self, name: str, owner: str) -> bool:

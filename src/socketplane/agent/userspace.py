@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from socketplane.agent.netlink import Netlink
 from socketplane.agent.unixctl import ask, control_socket
 from socketplane.agent.wake import woken
 from socketplane.errors import Unavailable
+from socketplane.model.forwarding import Traits
 
 INTERVAL = 10.0
 """Seconds between two looks; less than the 15 after which a collected fragment gets through."""
@@ -53,13 +54,13 @@ class Userspace:
         ovs_run: Path,
         netlink: Netlink,
         *,
-        kind: Callable[[], str],
+        traits: Callable[[], Traits],
         peers: Callable[[], Iterable[str]],
         clock: Callable[[], float],
     ) -> None:
         self._run = ovs_run
         self._netlink = netlink
-        self._kind = kind
+        self._traits = traits
         self._peers = peers
         self._clock = clock
         self._changed = asyncio.Event()
@@ -84,14 +85,19 @@ class Userspace:
             await woken(self._changed, RETRY if self._missing else INTERVAL)
 
     async def _look(self) -> None:
-        userspace = self._kind() == "userspace"
-        peers = set(self._peers()) if userspace else set()
+        traits = self._traits()
+        peers = set() if traits.borrows_underlay else set(self._peers())
         self._missing = {peer: self._missing.get(peer, self._clock()) for peer in peers}
         control = await asyncio.to_thread(control_socket, self._run, "ovs-vswitchd")
-        if control is None or not userspace:
+        if control is None:
             self._collects = ""  # without a switch nothing passes
             return
-        await self._refuse_fragments(control)
+        if not traits.refuses_fragments:
+            await self._refuse_fragments(control)
+        if peers:
+            await self._tell(control, peers)
+
+    async def _tell(self, control: Path, peers: Collection[str]) -> None:
         try:
             known = _addresses(await ask(control, "tnl/neigh/show"))
             for peer in peers:

@@ -38,7 +38,7 @@ class Veth:
     mac: str
     mtu: int
     checksum_offload: bool
-    """False on the userspace datapath: its AF_PACKET sockets pass unfinished checksums on, and TCP hangs."""
+    """Whether the datapath finishes checksums (see `Traits`)."""
 
     @property
     def host_end(self) -> str:

@@ -208,7 +208,7 @@ def _show(ctx: typer.Context, machine: Machine) -> None:
         show_status(session.get("/v1/status"))
     out()
     identity = machine.identity
-    if machine.record.kernel is False and identity.uplink is None:
+    if not machine.record.traits.borrows_underlay and identity.uplink is None:
         out("This kernel has no Open vSwitch module: containers reach those on other hosts once you name the")
         out("interface towards them: socketplane up --uplink INTERFACE")
     lines = ["socketplane network create web", "docker run -d --name one --network web IMAGE", "socketplane status"]

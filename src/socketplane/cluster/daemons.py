@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from socketplane.config import Paths
+from socketplane.model.forwarding import Traits
 from socketplane.pki import CA_CERT, HOST_CERT, HOST_KEY
 
 
@@ -108,11 +109,11 @@ def ovs_database_file(paths: Paths) -> Path:
     return paths.root / "etc/openvswitch/conf.db"
 
 
-def ovs_switch(paths: Paths, *, kernel: bool) -> Daemon:
-    """The switch itself, with the kernel's datapath where there is one."""
+def ovs_switch(paths: Paths, traits: Traits) -> Daemon:
+    """The switch itself, with that datapath."""
     run, log = paths.root / "run/openvswitch", paths.root / "var/log/openvswitch/ovs-vswitchd.log"
     pidfile = run / "ovs-vswitchd.pid"
-    arguments = (f"unix:{paths.ovs_socket}", "--mlockall") + (() if kernel else ("--disable-system",))
+    arguments = (f"unix:{paths.ovs_socket}", "--mlockall") + (() if traits.needs_module else ("--disable-system",))
     return Daemon(
         "ovs-vswitchd",
         "Open vSwitch",

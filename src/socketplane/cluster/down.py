@@ -146,7 +146,7 @@ def _unwire() -> None:
 
 
 def _switch(machine: Machine) -> tuple[Daemon, Daemon]:
-    return daemons.ovs_database(machine.paths), daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
+    return daemons.ovs_database(machine.paths), daemons.ovs_switch(machine.paths, machine.record.traits)
 
 
 def _crashed(machine: Machine) -> bool:

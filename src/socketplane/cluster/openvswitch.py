@@ -20,6 +20,7 @@ from socketplane.cluster.run import run
 from socketplane.config import Paths
 from socketplane.errors import Conflict, InvalidInput
 from socketplane.identity import HostIdentity
+from socketplane.model.forwarding import Traits
 
 INTEGRATION_BRIDGE = "br-int"
 SYSTEM_ID_FILE = "etc/openvswitch/system-id.conf"
@@ -114,7 +115,7 @@ def foreign_chassis(paths: Paths, ours: Mapping[str, str | None]) -> str | None:
     return remote if remote and "ovn-remote" not in ours else None
 
 
-def chassis_settings(identity: HostIdentity, *, kernel: bool) -> dict[str, str]:
+def chassis_settings(identity: HostIdentity, traits: Traits) -> dict[str, str]:
     """Return what ovn-controller and the agent read from Open_vSwitch's external_ids."""
     return {
         "system-id": identity.system_id,
@@ -123,7 +124,7 @@ def chassis_settings(identity: HostIdentity, *, kernel: bool) -> dict[str, str]:
         "ovn-encap-type": "geneve",
         "ovn-encap-ip": str(identity.address),
         "ovn-encap-tos": "inherit",  # marks of TrafficPolicies are for the underlay's switches
-        "ovn-bridge-datapath-type": "system" if kernel else "netdev",
+        "ovn-bridge-datapath-type": traits.bridge_type,
         "ovn-monitor-all": "true",  # every network is on every host
         "ovn-remote-probe-interval": "60000",
         "ovn-openflow-probe-interval": "60",
@@ -168,7 +169,7 @@ def restore(machine: Machine) -> None:
         if value is not None:
             change = ["set", "Open_vSwitch", ".", f"external_ids:{key}={json.dumps(value)}"]
         vsctl(machine.paths, *change, wait=False)
-    switch = daemons.ovs_switch(machine.paths, kernel=bool(machine.record.kernel))
+    switch = daemons.ovs_switch(machine.paths, machine.record.traits)
     vsctl(machine.paths, "--if-exists", "del-br", INTEGRATION_BRIDGE, wait=probe.answers(switch))
     machine.note(external_ids={}, kernel=None)
 

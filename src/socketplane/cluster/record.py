@@ -10,6 +10,7 @@ from typing import Any
 
 from socketplane.errors import InvalidInput
 from socketplane.files import private_directory, write_atomic
+from socketplane.model.forwarding import KERNEL, USERSPACE, Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Record:
     """Files outside our own folders that we made."""
     firewall: str = ""
     """Of which firewall we said what it has to let in."""
+
+    @property
+    def traits(self) -> Traits:
+        """What the datapath is like; before the choice, as the kernel's."""
+        return USERSPACE if self.kernel is False else KERNEL
 
     @staticmethod
     def load(path: Path) -> Record:

@@ -23,7 +23,7 @@ TABLE = "socketplane_underlay"
 
 def wanted(machine: Machine) -> bool:
     """Return whether this host's NIC belongs into the bridge."""
-    return machine.record.kernel is False and machine.identity.uplink is not None
+    return not machine.record.traits.borrows_underlay and machine.identity.uplink is not None
 
 
 def stands(machine: Machine) -> bool:
@@ -101,7 +101,11 @@ def _routes(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[s
 
 
 def _make_bridge(machine: Machine, moved: Moved) -> None:
-    settings = ["datapath_type=netdev", f'other_config:hwaddr="{moved.mac}"', "external_ids:socketplane=underlay"]
+    settings = [
+        f"datapath_type={machine.record.traits.bridge_type}",
+        f'other_config:hwaddr="{moved.mac}"',
+        "external_ids:socketplane=underlay",
+    ]
     commands = ["--may-exist", "add-br", BRIDGE, "--", "set", "Bridge", BRIDGE, *settings]
     # Without a request of its own the bridge's MTU is the NIC's, and follows it.
     commands += ["--", "clear", "Interface", BRIDGE, "mtu_request"]

@@ -11,6 +11,7 @@ from socketplane.cluster.machine import Machine
 from socketplane.cluster.run import run
 from socketplane.config import Paths
 from socketplane.files import write_atomic
+from socketplane.model.forwarding import USERSPACE, Traits
 
 _SOURCE = Path(__file__).parent / "units"
 _TARGET = "etc/systemd/system"
@@ -20,22 +21,22 @@ _OVN_CTL = "/usr/share/ovn/scripts/ovn-ctl start_controller --ovn-manage-ovsdb=n
 _DROP_IN = "# By SocketPlane: {why}\n[Service]\nExecStart=\nExecStart={start}\n"
 
 
-def files(paths: Paths, *, kernel: bool) -> dict[Path, str]:
+def files(paths: Paths, traits: Traits) -> dict[Path, str]:
     """Return the unit files that should stand, with their content."""
     target, binaries = paths.root / _TARGET, str(Path(sys.prefix) / "bin")
     found = {target / file.name: file.read_text().replace("@BIN@", binaries) for file in sorted(_SOURCE.iterdir())}
     start = f"{_OVN_CTL} {' '.join(_ovn_ctl_options(paths))} $OVN_CTL_OPTS"
     found[target / OVN_DROP_IN] = _DROP_IN.format(why="ovn-controller shows this host's certificate.", start=start)
-    if not kernel:
+    if not traits.needs_module:
         # Debian's start script insists on the kernel's module.
-        switch = [word for word in ovs_switch(paths, kernel=False).argv if word != "--monitor"]
+        switch = [word for word in ovs_switch(paths, traits).argv if word != "--monitor"]
         start = f"/usr/sbin/{' '.join(switch)}"
         found[target / OVS_DROP_IN] = _DROP_IN.format(why="Open vSwitch without the kernel's module.", start=start)
     return found
 
 
 def _wanted(machine: Machine) -> dict[Path, str]:
-    return files(machine.paths, kernel=machine.record.kernel is not False)
+    return files(machine.paths, machine.record.traits)
 
 
 def stand(machine: Machine) -> bool:
@@ -45,7 +46,7 @@ def stand(machine: Machine) -> bool:
 
 def present(machine: Machine) -> bool:
     """Return whether any of our unit files is there."""
-    return any(path.exists() for path in files(machine.paths, kernel=False))
+    return any(path.exists() for path in files(machine.paths, USERSPACE))
 
 
 def install(machine: Machine) -> None:
@@ -65,7 +66,7 @@ def remove(machine: Machine) -> None:
     """Remove our unit files; Debian's ovn-controller, where it ran before, goes on without our certificate."""
     if not machine.systemd:
         return
-    for path in files(machine.paths, kernel=False):
+    for path in files(machine.paths, USERSPACE):
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # Debian's unit may have other drop-ins
             path.parent.rmdir()

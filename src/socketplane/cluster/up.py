@@ -59,8 +59,8 @@ def steps(machine: Machine, options: Options) -> Iterator[Step]:
 def _switch(machine: Machine) -> Iterator[Step]:
     paths = machine.paths
     yield _run(machine, daemons.ovs_database(paths), lambda: openvswitch.start_database(machine))
-    yield _run(machine, daemons.ovs_switch(paths, kernel=bool(machine.record.kernel)))
-    settings = openvswitch.chassis_settings(machine.identity, kernel=bool(machine.record.kernel))
+    yield _run(machine, daemons.ovs_switch(paths, machine.record.traits))
+    settings = openvswitch.chassis_settings(machine.identity, machine.record.traits)
     yield Step(
         "chassis settings",
         lambda: openvswitch.settings_stand(machine, settings),
