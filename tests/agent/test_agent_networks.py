@@ -332,8 +332,9 @@ async def test_a_routed_network_made_with_docker_is_open_on_every_host(world, h1
 
 
 async def test_what_is_open_stays_so_over_a_restart_without_controller(world, h1, until):
-    made = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True})
-    await until(lambda: h1.admitted and made["subnet"] in map(str, h1.admitted[-1][0]), 5)
+    made = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True, "ipv6": True})
+    subnets = {made["subnet"], made["subnet6"]}
+    await until(lambda: h1.admitted and subnets == set(map(str, h1.admitted[-1][0])), 5)
     opened = h1.admitted[-1]
     await h1.stop()
     await world.stop()

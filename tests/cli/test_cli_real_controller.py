@@ -291,7 +291,7 @@ def test_bgp_and_its_passwords(world: World, tmp_path: Path) -> None:
     secret.chmod(0o640)
     assert f"chmod 600 {secret}" in cli(*add, "--password-file", str(secret), code=2).stderr
     assert "No such file" in cli(*add, "--password-file", str(tmp_path / "none"), code=2).stderr
-    for usage in (("bgp", "set", "--asn", "23456"), ("bgp", "peer", "add", "::1", "--asn", "1"), (*add[:-1], "0")):
+    for usage in (("bgp", "set", "--asn", "23456"), ("bgp", "peer", "add", "r1", "--asn", "1"), (*add[:-1], "0")):
         cli(*usage, code=2)
     secret.write_text("two words")
     secret.chmod(0o600)

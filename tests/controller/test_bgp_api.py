@@ -4,7 +4,7 @@ import pytest
 
 from socketplane import wire
 from socketplane.errors import Conflict, Forbidden, InvalidInput, NotFound
-from support.steps import attach
+from support.steps import attach, lease
 
 PEER = {"address": "192.0.2.254", "asn": 64600, "password": "geheim"}
 
@@ -15,8 +15,20 @@ async def test_a_peer_needs_an_as_and_an_address_outside(world):
     with pytest.raises(Forbidden):
         await world.h1.call("PUT", "/v1/bgp", {"asn": 64512})
     assert (await world.admin.call("PUT", "/v1/bgp", {"asn": 64512}))["asn"] == 64512
-    for address in ("10.192.0.9", "169.254.192.9", "127.0.0.1", "224.0.0.1", "0.0.0.0"):
+    for address in (
+        "10.192.0.9",
+        "169.254.192.9",
+        "127.0.0.1",
+        "224.0.0.1",
+        "0.0.0.0",
+        "::1",
+        "ff02::1",
+        "fd47:14ad:c79c::a9fe:c009",
+    ):
         with pytest.raises(InvalidInput, match="no router's"):
+            await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "address": address})
+    for address in ("fe80::1", "fe80::1%eth0", "2001:db8::1%eth0 shutdown", "::ffff:192.0.2.254"):
+        with pytest.raises(InvalidInput, match="link-local, or IPv4 in other words"):
             await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "address": address})
     with pytest.raises(NotFound, match="no host h9"):
         await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "host": "h9"})
@@ -58,6 +70,30 @@ async def test_each_host_is_told_its_own_with_passwords_and_nobody_else_is(world
     assert [settings.asn for settings in told["h2"]] == [64512]
     assert told["h1"][-1].peers == [wire.BgpNeighbour(address="192.0.2.254", asn=64600, password="geheim")]
     assert told["admin"] == []
+
+
+async def test_routers_are_told_of_their_own_version_of_ip(world):
+    front = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True, "ipv6": True})
+    six = await lease(world.h1, front, "six", version=6)
+    made = await attach(world.h1, front, 1, address6=six["address"])
+    await world.admin.call("PUT", "/v1/bgp", {"asn": 64512})
+
+    async def announced():
+        return (await world.admin.call("GET", "/v1/bgp"))["hosts"][0]["announced"]
+
+    assert await announced() == []
+    await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "address": "2001:DB8:0::1", "host": "h1"})
+    assert await announced() == [six["address"]]
+    await world.admin.call("POST", "/v1/bgp/peers", PEER)
+    assert await announced() == [made["address"], six["address"]]
+    with pytest.raises(Conflict, match="host h1 has this peer already"):
+        await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "address": "2001:db8::1"})
+    listed = (await world.admin.call("GET", "/v1/bgp/peers"))["items"]
+    assert [peer["address"] for peer in listed] == ["192.0.2.254", "2001:db8::1"]
+    await world.admin.call("DELETE", "/v1/bgp/peers/192.0.2.254")
+    assert await announced() == [six["address"]]
+    await world.admin.call("DELETE", "/v1/bgp/peers/2001:db8::1", params={"host": "h1"})
+    assert await announced() == []
 
 
 async def test_what_a_host_has_to_announce_is_seen(world):

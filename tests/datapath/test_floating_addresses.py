@@ -171,7 +171,7 @@ async def test_an_address_that_somebody_has_is_left_to_him(
 async def test_one_of_no_link_needs_routers_that_are_told_of_it(shop: Container, host: Host, outside: Namespace) -> None:
     routed = IPv4Address("203.0.113.7")
     outside.run("ip", "route", "add", str(routed), "via", UPLINK)
-    host.claimer.by_routes = lambda: True
+    host.claimer.by_routes = lambda version: version == 4
     changes: list[dict[str, str]] = []
     host.claimer.on_change = lambda: changes.append(host.said())
     await host.give((routed, shop))
@@ -181,7 +181,7 @@ async def test_one_of_no_link_needs_routers_that_are_told_of_it(shop: Container,
     await host.give((routed, shop), (A, shop))
     assert seen_from(outside, shop.namespace, routed) == OUTSIDE
     assert seen_from(shop.namespace, outside, OUTSIDE) == str(A), "that of the link comes first"
-    host.claimer.by_routes = lambda: False
+    host.claimer.by_routes = lambda _: False
     host.link.synced = False
     await host.claimer.reconcile()
     assert host.said()[str(routed)] == "BGP", "the controller has not said yet that it is not so"

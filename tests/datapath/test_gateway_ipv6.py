@@ -199,6 +199,9 @@ async def test_with_dockers_policy_drop_containers_get_out(
         assert not ping(container.namespace, OUTSIDE)
         await gateway6.ensure()
         assert exchange(container.namespace, router, OUTSIDE, 1000) == own_address(machine)
+        assert seen_from(router, container.namespace, container.address6, PORT) == ""
+        await gateway6.set_routed([topology.WEB6], [])
+        assert seen_from(router, container.namespace, container.address6, PORT) == OUTSIDE
         await gateway6.remove()
         assert "SOCKETPLANE" not in machine.run("ip6tables-save")
     finally:
@@ -277,6 +280,49 @@ async def test_the_host_port_is_repaired_and_undone(start: Start, machine: Machi
     assert machine.run("ip", "-6", "address", "show", "dev", "sp0") == ""
     assert "fd53" not in machine.run("ip", "-6", "rule") + machine.run("ip", "-6", "route", "show", "table", "all")
     assert ping(machine, container.address)
+
+
+@contextlib.contextmanager
+def half_seen(machine: Machine) -> Iterator[None]:
+    """Have the kernel not see what comes from the LAN as part of a connection, as where it came by another host."""
+    script = 'table inet half { chain c { type filter hook prerouting priority -310; iifname "eth0" notrack; }; }'
+    machine.run("nft", "-f", "-", stdin=script.encode())
+    try:
+        yield
+    finally:
+        machine.run("nft", "delete", "table", "inet", "half")
+
+
+async def test_routed_networks_meet_the_outside_as_they_are(
+    start: Start, machine: Machine, router: Namespace, gateway6: Gateway
+) -> None:
+    shop, other = await start(), await start("internal", "10.192.4.10")
+    own = own_address(machine)
+    await gateway6.set_routed([topology.WEB, topology.WEB6], [])
+    assert ping(router, shop.address6)
+    assert exchange(router, shop.namespace, shop.address6) == OUTSIDE
+    assert exchange(shop.namespace, router, OUTSIDE) == shop.address6, "not masqueraded"
+    assert exchange(machine, shop.namespace, shop.address6, 1000) == GATEWAY, "its host as ever"
+    with half_seen(machine):
+        assert seen_from(router, shop.namespace, shop.address6, PORT) == OUTSIDE
+        assert seen_from(router, shop.namespace, shop.address6, PORT) == OUTSIDE
+    assert seen_from(router, other.namespace, other.address6, PORT) == "", "another network stays closed"
+    assert exchange(other.namespace, router, OUTSIDE, 1000) == own
+    claimed = str(topology.WEB6[77])
+    router.run("ip", "address", "add", f"{claimed}/128", "dev", "lan", "nodad")
+    try:
+        with listening6(shop.namespace) as listener, tcp_socket(router, socket.AF_INET6) as forged:
+            forged.settimeout(0.3)
+            forged.bind((claimed, 0))
+            assert forged.connect_ex((shop.address6, listener.getsockname()[1])) != 0
+            listener.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+    finally:
+        router.run("ip", "address", "del", f"{claimed}/128", "dev", "lan")
+    await gateway6.set_routed([topology.WEB], [])
+    assert seen_from(router, shop.namespace, shop.address6, PORT) == ""
+    assert exchange(shop.namespace, router, OUTSIDE, 1000) == own
 
 
 def at(address: object, host_port: int, target: Container, protocol: Protocol = Protocol.TCP) -> Forward:

@@ -115,6 +115,37 @@ async def _seen(where: Host | Machine, address: str, port: int, inside: str = ""
     return str(IPv6Address(told)) if told else done.err.rpartition(":")[2].strip()
 
 
+async def _routed(world: World, shop: str, far: str, via: str) -> None:
+    """Open the network, and close it again: `shop` is on the first host, and the route leads to `via`, the second."""
+    h1, h2, _ = world.hosts
+    fabric = world.lab.fabric
+    subnet = (await h1.read("network", "inspect", "six"))[0]["subnet6"]
+    await fabric.run("ip", "-6", "route", "add", subnet, "via", via)
+    try:
+        await h1.cli("network", "update", "six", "--routed")
+
+        async def opened() -> bool:
+            return await _seen(fabric, shop, 80) == WORLD
+
+        await eventually("met at its own address, by another host than its own", opened)
+        assert await _seen(h2, WORLD, 80, inside="far") == far, "not masqueraded"
+        policy = json.loads(allow("shop", "six", "shop", None))
+        policy["spec"]["ingress"] = [{"from": [{"ipBlock": {"cidr": f"{via}/128"}}]}]
+        await world.policy(json.dumps(policy))
+
+        async def closed() -> bool:
+            return await _seen(fabric, shop, 80) != WORLD
+
+        await eventually("policy judges the client's own address", closed)
+        policy["spec"]["ingress"] = [{"from": [{"ipBlock": {"cidr": f"{WORLD}/128"}}]}]
+        await world.policy(json.dumps(policy))
+        await eventually("opened again", opened)
+        await h1.cli("network", "update", "six", "--no-routed")
+        await eventually("closed", closed)
+    finally:
+        await fabric.run("ip", "-6", "route", "del", subnet)
+
+
 async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
     h1, h2, _ = world.hosts
     await world.network("six", "--ipv6")
@@ -131,7 +162,7 @@ async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
     await eventually("its host reaches it", reached)
     assert await _seen(h2, shop["address6"], 80) == gateway6["h2"], "and any other"
     assert "nreachable" in await _seen(h2, WORLD, 80, inside="far"), "no way out, said at once"
-    server = ("timeout", "60", *WHO)
+    server = ("timeout", "120", *WHO)
     async with _outside(world) as (a1, a2, _):
         serving = asyncio.create_task(world.lab.fabric.run(*server, check=False))
 
@@ -155,6 +186,7 @@ async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
         await eventually("judged by the client's own address", judged, timeout=30.0)
         assert (await h1.cli("explain", WORLD, f"[{shop['address6']}]:80", check=False)).code == 0
         assert (await h1.cli("explain", a2, f"[{shop['address6']}]:80", check=False)).code == 3
+        await _routed(world, shop["address6"], far, via=a2)
         serving.cancel()
         await asyncio.wait([serving])
     state = await h1.machine.run(

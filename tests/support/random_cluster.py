@@ -134,7 +134,9 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
                 found.append(Packet(source, draw.outside6(), draw.choice([None, *Protocol]), draw.choice(PORTS), 6))
                 continue
         elif isinstance(destination, Endpoint) and cluster.networks[destination.network].routed and draw.chance(0.3):
-            source = address_of(draw.between(1, 20))  # to other networks hosts don't let it: that is not OVN's to say
+            number = draw.between(1, 20)  # to other networks hosts don't let it: that is not OVN's to say
+            six = destination.address6 is not None and draw.chance(0.5)
+            source = IPv6Address("2001:db8::") + number if six else address_of(number)
         elif draw.chance(0.1) and isinstance(destination, Endpoint):
             source = draw.choice([it for it in cluster.hosts if (it.name == destination.host) == own_hosts])
         if draw.chance(0.05):
@@ -147,6 +149,8 @@ def packets(cluster: Cluster, seed: int, count: int, *, own_hosts: bool) -> list
 
 
 def _version(draw: Draw, source: Party, destination: Party) -> int:
+    if isinstance(source, IPv6Address):
+        return 6
     both = all(address_of_party(end, 6) is not None for end in (source, destination))
     return 6 if both and draw.chance(0.6) else 4
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -15,14 +15,20 @@ from pydantic import ValidationError
 from socketplane import wire
 from socketplane.agent.bgp import sessions
 from socketplane.agent.bgp.settings import Neighbor, Settings, commands, parse
+from socketplane.controller import bgprows
+from socketplane.model.bgp import BgpPeer
+from socketplane.model.types import Address
 
 ROUTER, PEER, OTHER = map(IPv4Address, ("192.0.2.1", "192.0.2.254", "192.0.2.253"))
+PEER6 = IPv6Address("2001:db8::254")
 ONE, TWO = map(IPv4Address, ("10.192.0.2", "10.192.0.3"))
+ONE6 = IPv6Address("fd53::2")
 SPEAKING = Settings(64512, ROUTER, {PEER: Neighbor(64600, "a!b#c?d")}, frozenset({ONE}))
 
-_addresses = st.frozensets(st.sampled_from([ONE, TWO]), max_size=2)
+_addresses = st.frozensets(st.sampled_from([ONE, TWO, ONE6]))
 _neighbors = st.dictionaries(
-    st.sampled_from([PEER, OTHER]), st.builds(Neighbor, st.sampled_from([64600, 64512]), st.sampled_from(["", "x", "y#!"]))
+    st.sampled_from([PEER, OTHER, PEER6]),
+    st.builds(Neighbor, st.sampled_from([64600, 64512]), st.sampled_from(["", "x", "y#!"])),
 )
 _settings = st.just(Settings()) | st.builds(
     Settings, st.sampled_from([64512, 64513]), st.sampled_from([ROUTER, OTHER]), _neighbors, _addresses
@@ -36,6 +42,8 @@ def run(lines: list[str], typed: list[str]) -> list[str]:
             lines = [line for line in lines if line.startswith("route-map")]
         elif command.startswith("no network"):
             lines.remove(command.removeprefix("no "))
+        elif command.endswith(" activate"):
+            assert f"{command.removeprefix('no ').split()[1]}" in "\n".join(lines), "only who is there"
         elif command.startswith("no neighbor"):
             prefix = command.removeprefix("no ")
             assert any(line.startswith(f"{prefix} ") for line in lines), "only what is there can be removed"
@@ -59,10 +67,33 @@ def test_an_address_costs_one_command() -> None:
     assert typed == ["router bgp 64512", "address-family ipv4 unicast", "network 10.192.0.3/32", "exit-address-family"]
 
 
+def test_each_router_is_told_of_its_own_version_of_ip_and_no_route_of_it_comes_in() -> None:
+    both = replace(SPEAKING, neighbors={PEER: Neighbor(64600), PEER6: Neighbor(64600)}, addresses=frozenset({ONE, ONE6}))
+    typed = commands(Settings(), both)
+    four = typed[typed.index("address-family ipv4 unicast") : typed.index("address-family ipv6 unicast")]
+    six = typed[typed.index("address-family ipv6 unicast") :]
+    assert "no neighbor 2001:db8::254 activate" in four, "else bgpd speaks of IPv4 there, with a next hop that is none"
+    assert [line for line in four if "network" in line] == ["network 10.192.0.2/32"]
+    assert six[1:] == [
+        "neighbor 2001:db8::254 activate",
+        "neighbor 2001:db8::254 route-map socketplane-nothing in",
+        "network fd53::2/128",
+        "exit-address-family",
+    ]
+    gone = commands(both, replace(both, addresses=frozenset({ONE})))
+    assert gone[1:] == ["address-family ipv6 unicast", "no network fd53::2/128", "exit-address-family"]
+
+
 def test_no_route_comes_in_from_a_router() -> None:
     typed = commands(Settings(), SPEAKING)
     assert typed.index("route-map socketplane-nothing deny 10") < typed.index("neighbor 192.0.2.254 remote-as 64600")
     assert "neighbor 192.0.2.254 route-map socketplane-nothing in" in typed
+
+
+@pytest.mark.parametrize("address", [PEER, PEER6])
+def test_a_peer_is_kept_as_it_was_said(address: Address) -> None:
+    peer = BgpPeer(address, 64600, "h1", "geheim")
+    assert bgprows.peer(bgprows.peer_row(peer)) == peer
 
 
 def test_passwords_are_in_no_text_for_people() -> None:
@@ -104,7 +135,7 @@ def test_why_a_session_is_not_there(about: dict[str, Any], established: bool, re
 
 @pytest.mark.parametrize(
     "change",
-    [{"asn": 0}, {"asn": 23456}, {"asn": 1 << 32}, {"address": "::1"}, {"password": "a b"}, {"password": "x" * 81}],
+    [{"asn": 0}, {"asn": 23456}, {"asn": 1 << 32}, {"address": "r1"}, {"password": "a b"}, {"password": "x" * 81}],
 )
 def test_what_no_peer_can_have_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -87,6 +87,21 @@ def test_nobody_answers_at_a_port_that_is_not_published() -> None:
         explain(edge(), "203.0.113.9", "h1", 8099, "tcp")
 
 
+def test_outside_means_the_version_of_ip_of_the_other_end() -> None:
+    front = replace(network(0, ipv6=True), routed=True)
+    lan = policy("lan", 1, selector(), ingress=(Rule((block("2001:db8::/32"),)),))
+    shop = endpoint(1, front, "h1")
+    made = Intent()
+    for item in (ClusterRecord(CLUSTER, 1), host(1), front, shop, lan):
+        made.put(item)
+    assert explain(made, "2001:db8::7", str(shop.address6), 80, "tcp").verdict == "allow"
+    assert explain(made, "2001:db9::7", "web/c1", 80, "tcp").verdict == "deny"
+    six = explain(made, "outside", str(shop.address6), 80, "tcp")
+    assert any(step.startswith("2001:db8::/32: allow") for step in six.steps)
+    four = explain(made, "outside", "c1", 80, "tcp")
+    assert (four.verdict, four.rule) == ("deny", "d1.ingress")
+
+
 def test_outside_is_told_in_parts_where_policies_tell_it_apart() -> None:
     found = explain(edge(OFFICE), "outside", "h1", 8080, "tcp")
     assert (found.verdict, found.source, found.direction) == ("deny", "outside", "ingress")

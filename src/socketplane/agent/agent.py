@@ -179,7 +179,7 @@ class Agent:
         self.bgp = Speaker(self.state, self.link, around.paths.bgp_socket, clock=around.clock)
         self.bgp.sources.append(lambda: [claim.address for claim in self.claimer.claims if not claim.problem])
         self.claimer.on_change = self.bgp.wake
-        self.claimer.by_routes = lambda: self.bgp.status is not None
+        self.claimer.by_routes = self.bgp.tells
         self.prober = Prober(self.state, self.link, around.docker)
         self.conditions = Conditions(self.state, self.link, around.docker)
         self.reporter = report.Reporter(

@@ -98,16 +98,14 @@ class Gateway:
 
     async def set_internal(self, subnets: Collection[Subnet]) -> None:
         """Say which networks get no egress; it is so when this returns."""
-        self._boundary = replace(
-            self._boundary,
-            internal=frozenset(subnet for subnet in subnets if isinstance(subnet, IPv4Network)),
-            internal6=frozenset(subnet for subnet in subnets if isinstance(subnet, IPv6Network)),
-        )
+        internal, internal6 = _by_version(subnets)
+        self._boundary = replace(self._boundary, internal=internal, internal6=internal6)
         await self._apply()
 
-    async def set_routed(self, subnets: Collection[IPv4Network], neighbours: Collection[IPv4Address]) -> None:
+    async def set_routed(self, subnets: Collection[Subnet], neighbours: Collection[IPv4Address]) -> None:
         """Say which subnets the outside meets as they are, and which hosts never do; it is so when this returns."""
-        self._boundary = replace(self._boundary, routed=frozenset(subnets), neighbours=frozenset(neighbours))
+        routed, routed6 = _by_version(subnets)
+        self._boundary = replace(self._boundary, routed=routed, routed6=routed6, neighbours=frozenset(neighbours))
         await self._apply()
 
     async def set_pool6(self, pool: IPv6Network | None) -> None:
@@ -261,3 +259,10 @@ class Gateway:
                 async with asyncio.timeout(_PERIOD):
                     await event.wait()
             await asyncio.sleep(pause)
+
+
+def _by_version(subnets: Collection[Subnet]) -> tuple[frozenset[IPv4Network], frozenset[IPv6Network]]:
+    return (
+        frozenset(subnet for subnet in subnets if isinstance(subnet, IPv4Network)),
+        frozenset(subnet for subnet in subnets if isinstance(subnet, IPv6Network)),
+    )

@@ -8,7 +8,7 @@ reached behind an administrator's RETURN, after `iptables -F`, or without Docker
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import collapse_addresses
 
@@ -91,8 +91,18 @@ def rules(boundary: Boundary, version: int = 4) -> list[str]:
     lock = f"-A {CHAINS['FORWARD']} -o {SP0} -j DROP"  # while our table is flushed, it would be open for Docker's bridges
     if boundary.ipv6 is not None and version == 6:
         answers = f"-A {CHAINS['INPUT']} -i {SP0} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
-        return [*_forwarded(boundary.ipv6.pool, boundary.ipv6.exits), lock, answers]
-    return [*_forwarded(boundary.pool, boundary.exits), *_routed(boundary), lock, *_received(boundary)]
+        return [
+            *_forwarded(boundary.ipv6.pool, boundary.ipv6.exits),
+            *_routed(collapse_addresses(sorted(boundary.routed6))),
+            lock,
+            answers,
+        ]
+    return [
+        *_forwarded(boundary.pool, boundary.exits),
+        *_routed(collapse_addresses(sorted(boundary.routed))),
+        lock,
+        *_received(boundary),
+    ]
 
 
 def _forwarded(pool: Subnet, exits: Collection[str]) -> list[str]:
@@ -107,9 +117,9 @@ def _forwarded(pool: Subnet, exits: Collection[str]) -> list[str]:
     return [*ways_out, answers, published]
 
 
-def _routed(boundary: Boundary) -> list[str]:
+def _routed(subnets: Iterable[Subnet]) -> list[str]:
     start = f"-A {CHAINS['FORWARD']}"
-    return [f"{start} -d {subnet} -o {SP0} -j ACCEPT" for subnet in collapse_addresses(sorted(boundary.routed))]
+    return [f"{start} -d {subnet} -o {SP0} -j ACCEPT" for subnet in subnets]
 
 
 def _received(boundary: Boundary) -> list[str]:

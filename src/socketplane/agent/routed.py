@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
 from socketplane.agent.link import Link
 from socketplane.agent.state import State
+from socketplane.model.types import Subnet
 
-Admit = Callable[[frozenset[IPv4Network], frozenset[IPv4Address]], Awaitable[None]]
+Admit = Callable[[frozenset[Subnet], frozenset[IPv4Address]], Awaitable[None]]
 
 
 class Routed:
@@ -24,7 +25,7 @@ class Routed:
         self._link = link
         self._admit = admit
         self._changed = asyncio.Event()
-        self._admitted: tuple[frozenset[IPv4Network], frozenset[IPv4Address]] | None = None
+        self._admitted: tuple[frozenset[Subnet], frozenset[IPv4Address]] | None = None
         link.on_change(self._changed.set)
 
     async def run(self) -> None:
@@ -45,7 +46,10 @@ class Routed:
             self._admitted = wanted
 
     def _remember(self) -> None:
-        routed = frozenset(network.subnet for network in self._link.networks.values() if network.routed)
+        open_ones = [network for network in self._link.networks.values() if network.routed]
+        routed: frozenset[Subnet] = frozenset(
+            subnet for network in open_ones for subnet in (network.subnet, network.subnet6) if subnet is not None
+        )
         neighbours = frozenset(IPv4Address(host.address) for host in self._link.hosts.values())
         if (routed, neighbours) != (self._state.routed, self._state.neighbours):
             self._state.routed, self._state.neighbours = routed, neighbours

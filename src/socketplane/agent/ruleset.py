@@ -50,6 +50,7 @@ class Boundary:
     """The cluster's hosts on the underlay: they take nothing from outside that claims to be a container."""
     claims: frozenset[floating.Claim] = frozenset()
     internal6: frozenset[IPv6Network] = frozenset()
+    routed6: frozenset[IPv6Network] = frozenset()
     ipv6: Boundary6 | None = None
     """None: no network has it."""
 
@@ -85,7 +86,7 @@ table inet {TABLE} {{
 		type ipv4_addr
 		{_list(map(str, sorted(boundary.neighbours)))}
 	}}
-{ruleset6.sets(boundary.internal6)}
+{ruleset6.sets(boundary.internal6, boundary.routed6)}
 {portrules.maps(boundary.forwards)}{floating.maps(boundary.claims)}
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
@@ -140,6 +141,7 @@ table inet {TABLE} {{
 		oifname "{SP0}" ct state established,related accept
 		oifname "{SP0}" ct status dnat accept comment "published ports"
 		oifname "{SP0}" ip daddr @routed accept comment "the first packet may have come by another host"
+		{ruleset6.into_routed(six)}
 		oifname "{SP0}" drop comment "nothing else enters"
 		ip daddr {pool} drop comment "never to the outside, even while {SP0} is gone"
 		{ruleset6.elsewhere(six)}

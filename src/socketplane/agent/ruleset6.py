@@ -38,11 +38,15 @@ class Boundary6:
         return f"{{ {self.pool}, {self.hosts} }}"
 
 
-def sets(internal: Collection[IPv6Network]) -> str:
-    """Return the set of subnets that get no egress."""
-    networks = ", ".join(map(str, collapse_addresses(sorted(internal))))
+def sets(internal: Collection[IPv6Network], routed: Collection[IPv6Network]) -> str:
+    """Return the sets of subnets that get no egress, and of those whose addresses are the outside's to use."""
+    return _set("internal6", internal) + _set("routed6", routed)
+
+
+def _set(name: str, subnets: Collection[IPv6Network]) -> str:
+    networks = ", ".join(map(str, collapse_addresses(sorted(subnets))))
     return f"""
-	set internal6 {{
+	set {name} {{
 		type ipv6_addr
 		flags interval
 		{f"elements = {{ {networks} }}" if networks else ""}
@@ -62,16 +66,22 @@ def from_elsewhere(boundary: Boundary6 | None) -> str:
     if boundary is None:
         return ""
     return f"""ip6 saddr {boundary.ours} drop comment "claims to be a container or a host's own port"
+		ip6 daddr @routed6 accept comment "policy judges, on the container's own host"
 		ip6 daddr {boundary.ours} drop comment "from outside, by a route through this host\""""
 
 
 def forwarded(boundary: Boundary6 | None) -> str:
     """Return what must not be forwarded from `sp0`, or to it."""
     inside = f'iifname "{SP0}" ip6 daddr {boundary.ours} drop comment "inside is not this way"' if boundary else ""
-    return f"""iifname "{SP0}" meta nfproto ipv6 ct state invalid drop
+    return f"""iifname "{SP0}" ip6 saddr != @routed6 ct state invalid drop
 		iifname "{SP0}" ip6 saddr @internal6 drop comment "internal networks have no way out"
 		oifname "{SP0}" ip6 daddr @internal6 drop
 		{inside}"""
+
+
+def into_routed(boundary: Boundary6 | None) -> str:
+    """Return what lets the outside into routed networks."""
+    return f'oifname "{SP0}" ip6 daddr @routed6 accept' if boundary else ""
 
 
 def elsewhere(boundary: Boundary6 | None) -> str:
@@ -96,4 +106,5 @@ def sources(boundary: Boundary6 | None) -> str:
         return ""
     return f"""oifname "{SP0}" fib saddr type local snat ip6 to {boundary.gateway} comment "the host has one address"
 		oifname "{SP0}" snat ip6 to ip6 saddr comment "and nobody else has it"
+		oifname != "{SP0}" ip6 saddr @routed6 snat ip6 to ip6 saddr comment "as it is"
 		oifname != "{SP0}" ip6 saddr {boundary.pool} masquerade"""

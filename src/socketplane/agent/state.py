@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -109,8 +109,8 @@ class State:
         """Of containers, as it was last; 0 where that is not known."""
         self.log: tuple[int, int] | None = None
         """Inode and position of ovn-controller's log, up to which the controller knows what was refused."""
-        self.routed: frozenset[IPv4Network] = frozenset()
-        """Subnets of all routed networks, as the controller told them last."""
+        self.routed: frozenset[Subnet] = frozenset()
+        """Subnets of all routed networks, IPv6's too, as the controller told them last."""
         self.neighbours: frozenset[IPv4Address] = frozenset()
         """The underlay addresses of the cluster's hosts, likewise."""
         self.deleting: dict[str, float] = {}
@@ -228,7 +228,7 @@ class State:
         self.tombstones = {UUID(entry) for entry in data["tombstones"]}
         self.floating = {ip_address(key): str(value) for key, value in (data.get("floating") or {}).items()}
         self.rules = str(data.get("rules", ""))
-        self.routed = frozenset(map(IPv4Network, data.get("routed") or ()))
+        self.routed = frozenset(map(ip_network, data.get("routed") or ()))
         self.neighbours = frozenset(map(IPv4Address, data.get("neighbours") or ()))
         inode, position = data.get("log") or (0, 0)
         self.log = (int(inode), int(position)) if inode else None

@@ -65,6 +65,7 @@ def status(ctx: typer.Context, output: OutputOption = Output.TABLE) -> None:
     "add",
     epilog=examples(
         "socketplane bgp peer add 192.0.2.1 --asn 64600",
+        "socketplane bgp peer add 2001:db8::1 --asn 64600",
         "socketplane bgp peer add 192.0.2.1 --asn 64600 --host h1 --password-file secret",
     ),
 )
@@ -78,7 +79,10 @@ def add(
         typer.Option(metavar="FILE", help="Holds the password (TCP MD5) and is readable by you alone; - for stdin."),
     ] = None,
 ) -> None:
-    """Have hosts tell a router, on which this is configured as well. Its routes are not taken in."""
+    """Have hosts tell a router, on which this is configured as well. Its routes are not taken in.
+
+    At an IPv4 address it is told of containers' IPv4 addresses, at one of IPv6 of those of IPv6: each needs its own.
+    """
     from socketplane import wire  # heavy: pydantic
 
     password = _password(password_file) if password_file else ""
@@ -87,8 +91,6 @@ def add(
             "a password has 1 to 80 letters, digits and signs, no spaces", param_hint="--password-file"
         )
     where = parse.any_address(address, "ADDRESS")
-    if where.version != 4:
-        raise typer.BadParameter("routers are spoken to over IPv4 only", param_hint="ADDRESS")
     body = parse.body(wire.BgpPeerCreate, {"address": where, "asn": asn, "host": host, "password": password})
     with connect.session(connect.of(ctx)) as session:
         session.call("POST", "/v1/bgp/peers", body)

@@ -61,11 +61,19 @@ def _defaults(output: Output, cluster: Cluster, network: Network, notes: dict[st
     }
     acls |= memberships(network, out, into)
     if network.routed:
-        acls["outside"] = acl.allow(Direction.INGRESS, acl.BASE_ALLOW, from_outside(cluster, name), name="base")
+        acls |= _routed(cluster, network, name)
     if network.subnet6 is not None:
         acls |= _ipv6(network.subnet6, out, into)
     for key, columns in acls.items():
         acl.add(output, group, f"base/{key}/{network.id}", columns)
+
+
+def _routed(cluster: Cluster, network: Network, group: str) -> dict[str, dict[str, Value]]:
+    """Return what lets the outside in, by each version of IP that the network has."""
+    matches = {"outside": from_outside(cluster, group)}
+    if network.subnet6 is not None:
+        matches["outside6"] = from_outside(cluster, group, 6)
+    return {key: acl.allow(Direction.INGRESS, acl.BASE_ALLOW, match, name="base") for key, match in matches.items()}
 
 
 def _ipv6(subnet: IPv6Network, out: str, into: str) -> dict[str, dict[str, Value]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 
 from socketplane import wire
 from socketplane.controller.intent import Intent
 from socketplane.controller.reports import Reports
 from socketplane.controller.rows import Item
 from socketplane.model.bgp import Bgp, BgpPeer
+from socketplane.model.types import Address
 
 
 def settings(intent: Intent, host: str) -> wire.BgpSettings:
@@ -17,7 +17,7 @@ def settings(intent: Intent, host: str) -> wire.BgpSettings:
     bgp = intent.get(Bgp, "")
     if bgp is None:
         return wire.BgpSettings()
-    peers = sorted((peer for peer in intent.bgp_peers.values() if peer.is_of(host)), key=lambda peer: peer.address)
+    peers = (peer for peer in _sorted(intent) if peer.is_of(host))
     told = [wire.BgpNeighbour(address=peer.address, asn=peer.asn, password=peer.password) for peer in peers]
     return wire.BgpSettings(asn=bgp.asn, peers=told)
 
@@ -35,7 +35,7 @@ def overview(intent: Intent, reports: Reports, now: float) -> wire.Bgp:
     bgp = intent.get(Bgp, "")
     return wire.Bgp(
         asn=bgp.asn if bgp else None,
-        peers=[shown(intent.bgp_peers[key]) for key in sorted(intent.bgp_peers)],
+        peers=[shown(peer) for peer in _sorted(intent)],
         hosts=[_host(intent, reports, host, now) for host in sorted(intent.hosts)] if bgp else [],
     )
 
@@ -52,13 +52,20 @@ def _host(intent: Intent, reports: Reports, host: str, now: float) -> wire.BgpHo
     return wire.BgpHost(host=host, silent=silent, status=status, announced=_announced(intent, host))
 
 
-def _announced(intent: Intent, host: str) -> list[IPv4Address]:
-    if not any(peer.is_of(host) for peer in intent.bgp_peers.values()):
+def _sorted(intent: Intent) -> list[BgpPeer]:
+    return sorted(intent.bgp_peers.values(), key=lambda peer: peer.place)
+
+
+def _announced(intent: Intent, host: str) -> list[Address]:
+    """Return what a host has to tell: of each version of IP, where it has a peer of that."""
+    versions = {peer.address.version for peer in intent.bgp_peers.values() if peer.is_of(host)}
+    if not versions:
         return []
-    found: set[IPv4Address] = set()
+    found: set[Address] = set()
     for key in intent.endpoints_of_host.get(host, ()):
         endpoint = intent.endpoints[key]
         if intent.networks[endpoint.network].routed:
-            found.add(endpoint.address)
-        found.update(address for address in intent.floating_of_holder.get(key, ()) if isinstance(address, IPv4Address))
-    return sorted(found)
+            found.update(endpoint.addresses)
+        found.update(intent.floating_of_holder.get(key, ()))
+    told = (address for address in found if address.version in versions)
+    return sorted(told, key=lambda address: (address.version, int(address)))

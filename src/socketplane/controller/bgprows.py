@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 from socketplane.model.bgp import Bgp, BgpPeer
@@ -28,4 +28,4 @@ def peer_row(peer: BgpPeer) -> Row:
 
 def peer(row: Row) -> BgpPeer:
     """Return the peer of a row."""
-    return BgpPeer(IPv4Address(row["address"]), row["asn"], row["host"], row["password"])
+    return BgpPeer(ip_address(row["address"]), row["asn"], row["host"], row["password"])

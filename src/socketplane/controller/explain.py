@@ -48,10 +48,10 @@ def explain(intent: Intent, source: str, destination: str, port: int | None, pro
     end: Party | None = None
     if _is_outside(intent, destination):
         start = some = _only(intent, _candidates(intent, source, "src"), source, "src")
-        found = _of_all(view, lambda address: verdict(view, some, address, kind, port))
+        found = _of_all(view, _version(source), lambda address: verdict(view, some, address, kind, port))
     elif _is_outside(intent, source):
         end = some = _only(intent, _candidates(intent, destination, "dst"), destination, "dst")
-        found = _of_all(view, lambda address: verdict(view, address, some, kind, port))
+        found = _of_all(view, _version(destination), lambda address: verdict(view, address, some, kind, port))
     else:
         start, end = _pair(intent, source, destination)
         found = verdict(view, start, end, kind, port, version=max(_version(source), _version(destination)))
@@ -70,9 +70,9 @@ def _is_outside(intent: Intent, text: str) -> bool:
     return text == OUTSIDE and not any(endpoint.name == text for endpoint in intent.endpoints.values())
 
 
-def _of_all(view: View, judge: Callable[[Address], Verdict]) -> Verdict:
+def _of_all(view: View, version: int, judge: Callable[[Address], Verdict]) -> Verdict:
     """Return what holds for all addresses outside; where that differs, a denial that lists it."""
-    found = {prefix: judge(address) for prefix, address in outside(view, view.policies).items()}
+    found = {prefix: judge(address) for prefix, address in outside(view, view.policies, version).items()}
     if len({(each.allow, each.policy, each.rule, each.would_deny) for each in found.values()}) == 1:
         return next(iter(found.values()))
     told = [f"{prefix}: {'allow' if each.allow else 'deny'}: {each.reason}" for prefix, each in found.items()]

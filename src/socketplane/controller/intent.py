@@ -36,7 +36,7 @@ class Intent:
         self.traffic = cast("dict[tuple[str, str], TrafficPolicy]", self._items[TrafficPolicy])
         self.services = cast("dict[tuple[str, str], Service]", self._items[Service])
         self.tokens = cast("dict[str, Token]", self._items[Token])
-        self.bgp_peers = cast("dict[tuple[IPv4Address, str], BgpPeer]", self._items[BgpPeer])
+        self.bgp_peers = cast("dict[tuple[Address, str], BgpPeer]", self._items[BgpPeer])
         self.revisions = cast("dict[int, Revision]", self._items[Revision])
         self.pools = cast("dict[str, AddressPool]", self._items[AddressPool])
         self.floating = cast("dict[Address, Floating]", self._items[Floating])

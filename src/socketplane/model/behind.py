@@ -78,7 +78,7 @@ def way_in(
 
     `floating` are the addresses that lead to it.
     """
-    if network.routed and version == 4:
+    if network.routed:
         return f"network {network.name or network.id} is routed"
     for address in floating:
         if address.version == version:
@@ -92,7 +92,7 @@ def opened(network: Network, endpoint: Endpoint, *, floating: bool, version: int
 
     `floating` tells whether an address leads to it.
     """
-    if version == 4 and (network.routed or floating):
+    if network.routed or (floating and version == 4):
         return EVERYTHING
     ports = (each for each in endpoint.published if not each.local and each.address.version == version)
     return of_ports(Port(each.protocol, each.port) for each in ports)

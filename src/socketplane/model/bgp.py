@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+
+from socketplane.model.types import Address
 
 ALL_HOSTS = ""
 
@@ -20,12 +21,18 @@ class Bgp:
 class BgpPeer:
     """A router that hosts tell their containers' addresses."""
 
-    address: IPv4Address
+    address: Address
+    """By IPv4 it is told of IPv4, by IPv6 of IPv6."""
     asn: int
     host: str = ALL_HOSTS
     """The one host that has this peer, or ALL_HOSTS."""
     password: str = field(default="", repr=False)
     """Of TCP MD5 (RFC 2385); empty for none."""
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """What peers are sorted by."""
+        return self.address.version, int(self.address), self.host
 
     def is_of(self, host: str) -> bool:
         """Return whether a host has this peer."""

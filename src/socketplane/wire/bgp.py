@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
 from socketplane.wire.base import Name, Wire
+from socketplane.wire.floating import AnyAddress
 
 _RESERVED = (23456, 65535)
 
@@ -30,9 +30,12 @@ class BgpPut(Wire):
 
 
 class BgpPeerCreate(Wire):
-    """A router to tell of containers. The same AS number as the hosts' makes it an internal peer."""
+    """A router to tell of containers: by IPv4 of their IPv4 addresses, by IPv6 of those of IPv6.
 
-    address: IPv4Address
+    The same AS number as the hosts' makes it an internal peer.
+    """
+
+    address: AnyAddress
     asn: Asn
     host: Name | Annotated[str, StringConstraints(max_length=0)] = ""
     """The one host that has it; empty: all."""
@@ -42,7 +45,7 @@ class BgpPeerCreate(Wire):
 class BgpPeer(Wire):
     """A peer, without its password."""
 
-    address: IPv4Address
+    address: AnyAddress
     asn: int
     host: str = ""
     password: bool = False
@@ -52,7 +55,7 @@ class BgpPeer(Wire):
 class BgpNeighbour(Wire):
     """A peer as its host is told."""
 
-    address: IPv4Address
+    address: AnyAddress
     asn: int
     password: str = Field(default="", repr=False)
 
@@ -67,7 +70,7 @@ class BgpSettings(Wire):
 class BgpSession(Wire):
     """A host's session with a peer."""
 
-    peer: IPv4Address
+    peer: AnyAddress
     established: bool = False
     since: float | None = None
     """Seconds since the epoch; while it is established."""
@@ -95,7 +98,7 @@ class BgpHost(Wire):
     silent: bool = False
     """Whether its agent was not heard for so long that the host is probably gone."""
     status: BgpStatus | None = None
-    announced: list[IPv4Address] = []
+    announced: list[AnyAddress] = []
     """The addresses that it has to announce."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from typing import Any
 
 import orjson
 
 from socketplane import wire
+from socketplane.model.types import Address
 
 _AT_MOST = 200
 
@@ -16,11 +17,11 @@ _AT_MOST = 200
 def parse(told: str) -> list[wire.BgpSession]:
     """Return the sessions that `show bgp neighbors json` tells. ValueError: that is not what it says."""
     neighbors = orjson.loads(told)
-    found = [_session(IPv4Address(key), about) for key, about in neighbors.items() if isinstance(about, dict)]
-    return sorted(found, key=lambda session: session.peer)
+    found = [_session(ip_address(key), about) for key, about in neighbors.items() if isinstance(about, dict)]
+    return sorted(found, key=lambda session: (session.peer.version, int(session.peer)))
 
 
-def _session(peer: IPv4Address, about: Mapping[str, Any]) -> wire.BgpSession:
+def _session(peer: Address, about: Mapping[str, Any]) -> wire.BgpSession:
     if about.get("bgpState") == "Established":
         return wire.BgpSession(peer=peer, established=True, since=about.get("bgpTimerUpEstablishedEpoch"))
     refused = bool(about.get("lastNotificationReason"))

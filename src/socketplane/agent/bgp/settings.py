@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
+
+from socketplane.model.types import Address
 
 _NOTHING = "socketplane-nothing"
 NOTHING_COMES_IN = f"route-map {_NOTHING} deny 10"
 """Hosts tell, they don't listen: routers' tables are of no use here."""
 _AS = re.compile(r"router bgp (\d+)")
 _NEIGHBOR = re.compile(r"neighbor (\S+) (remote-as|password) (\S+)")
-_NETWORK = re.compile(r"network (\S+)/32")
-_FAMILY, _FAMILY_ENDS = "address-family ipv4 unicast", "exit-address-family"
+_NETWORK = re.compile(r"network (\S+)/(?:32|128)")
+_FAMILIES, _FAMILY_ENDS = (4, 6), "exit-address-family"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +33,29 @@ class Settings:
     asn: int | None = None
     router: IPv4Address | None = None
     """Its id."""
-    neighbors: Mapping[IPv4Address, Neighbor] = field(default_factory=dict)
-    addresses: frozenset[IPv4Address] = frozenset()
+    neighbors: Mapping[Address, Neighbor] = field(default_factory=dict)
+    addresses: frozenset[Address] = frozenset()
+
+    @property
+    def versions(self) -> frozenset[int]:
+        """Of IP: those by which it has somebody to tell."""
+        return frozenset(address.version for address in self.neighbors)
 
 
 def parse(running: str) -> Settings:
     """Return what `show running-config` says."""
     asn, router = None, None
-    told: dict[IPv4Address, dict[str, str]] = {}
-    addresses = set()
+    told: dict[Address, dict[str, str]] = {}
+    addresses: set[Address] = set()
     for line in map(str.strip, running.splitlines()):
         if found := _AS.fullmatch(line):
             asn = int(found[1])
         elif line.startswith("bgp router-id "):
             router = IPv4Address(line.split()[2])
         elif found := _NEIGHBOR.fullmatch(line):
-            told.setdefault(IPv4Address(found[1]), {})[found[2]] = found[3]
+            told.setdefault(ip_address(found[1]), {})[found[2]] = found[3]
         elif found := _NETWORK.fullmatch(line):
-            addresses.add(IPv4Address(found[1]))
+            addresses.add(ip_address(found[1]))
     neighbors = {
         address: Neighbor(int(about["remote-as"]), about.get("password", ""))
         for address, about in told.items()
@@ -74,18 +81,20 @@ def _within(have: Settings, want: Settings) -> Iterator[str]:
     if have.asn is None:
         yield from _begin(want)
     changed = {address: neighbor for address, neighbor in want.neighbors.items() if have.neighbors.get(address) != neighbor}
-    for address in sorted(have.neighbors):
+    for address in _sorted(have.neighbors):
         if address in changed or address not in want.neighbors:
             yield f"no neighbor {address}"
-    for address, neighbor in sorted(changed.items()):
+    for address in _sorted(changed):
+        neighbor = changed[address]
         yield f"neighbor {address} remote-as {neighbor.asn}"
         if neighbor.password:
             yield f"neighbor {address} password {neighbor.password}"
         yield f"neighbor {address} timers connect 5"
-    yield _FAMILY
-    yield from (f"neighbor {address} route-map {_NOTHING} in" for address in sorted(changed))
-    yield from _networks(have.addresses, want.addresses)
-    yield _FAMILY_ENDS
+    for version in _FAMILIES:
+        if lines := [*_spoken(changed, version), *_networks(have.addresses, want.addresses, version)]:
+            yield f"address-family ipv{version} unicast"
+            yield from lines
+            yield _FAMILY_ENDS
 
 
 def _begin(want: Settings) -> Iterator[str]:
@@ -97,6 +106,21 @@ def _begin(want: Settings) -> Iterator[str]:
     yield "timers bgp 3 9"
 
 
-def _networks(have: Collection[IPv4Address], want: Collection[IPv4Address]) -> Iterator[str]:
-    yield from (f"no network {address}/32" for address in sorted(set(have) - set(want)))
-    yield from (f"network {address}/32" for address in sorted(set(want) - set(have)))
+def _spoken(neighbors: Collection[Address], version: int) -> Iterator[str]:
+    """Have each told of its own version of IP alone: the session's own address is the next hop then."""
+    for address in _sorted(neighbors):
+        if address.version == version:
+            yield f"neighbor {address} activate"
+            yield f"neighbor {address} route-map {_NOTHING} in"
+        elif version == 4:  # the one that bgpd takes for granted
+            yield f"no neighbor {address} activate"
+
+
+def _networks(have: Collection[Address], want: Collection[Address], version: int) -> Iterator[str]:
+    for prefix, addresses in (("no ", set(have) - set(want)), ("", set(want) - set(have))):
+        of_version = [address for address in addresses if address.version == version]
+        yield from (f"{prefix}network {address}/{address.max_prefixlen}" for address in _sorted(of_version))
+
+
+def _sorted(addresses: Collection[Address]) -> list[Address]:
+    return sorted(addresses, key=lambda address: (address.version, int(address)))

@@ -52,7 +52,7 @@ class Speaker:
         self._vty: Vty | None = None
         self.version = ""
         """Of the bgpd that answered last."""
-        self._down: dict[IPv4Address, float] = {}
+        self._down: dict[Address, float] = {}
         self._wanted = asyncio.Event()
         self._sessions: list[wire.BgpSession] = []
         self._announced = 0
@@ -91,6 +91,11 @@ class Speaker:
             for session in self._sessions
             if not session.established and (session.refused or now - self._down.get(session.peer, now) >= self._patience)
         ]
+
+    def tells(self, version: int) -> bool:
+        """Return whether this host has a router to tell of addresses of a version of IP."""
+        told = self._link.bgp
+        return told is not None and any(peer.address.version == version for peer in told.peers)
 
     async def run(self) -> None:
         """Keep it so for ever."""
@@ -141,15 +146,16 @@ class Speaker:
 
     def _want(self, told: wire.BgpSettings | None, have: Settings) -> Settings:
         """Return what bgpd is to be set to. While no controller has said it, the sessions stay as they are."""
-        told_of = (address for source in self.sources for address in source())
-        addresses = frozenset(address for address in told_of if isinstance(address, IPv4Address))
-        if told is None:
-            return replace(have, addresses=addresses) if have.asn is not None else have
-        if told.asn is None or not told.peers:
+        if told is None and have.asn is None:
+            return have
+        if told is not None and (told.asn is None or not told.peers):
             return Settings()
-        router = self._router() or have.router
-        neighbors = {peer.address: Neighbor(peer.asn, peer.password) for peer in told.peers}
-        return Settings(told.asn, router, neighbors, addresses)
+        want = have
+        if told is not None:
+            neighbors = {peer.address: Neighbor(peer.asn, peer.password) for peer in told.peers}
+            want = Settings(told.asn, self._router() or have.router, neighbors)
+        addresses = (address for source in self.sources for address in source())
+        return replace(want, addresses=frozenset(each for each in addresses if each.version in want.versions))
 
     def _router(self) -> IPv4Address | None:
         own = self._link.hosts.get(self._link.host)
@@ -159,7 +165,8 @@ class Speaker:
         """Return the addresses of this host's containers on routed networks."""
         routed = self._state.routed
         endpoints = self._state.endpoints.values() if routed else ()
-        return [each.address for each in endpoints if each.put and any(each.address in subnet for subnet in routed)]
+        found = (address for each in endpoints if each.put for address in each.addresses)
+        return [address for address in found if any(address in subnet for subnet in routed)]
 
     def _has_peers(self) -> bool:
         return self._link.bgp is not None and bool(self._link.bgp.peers)

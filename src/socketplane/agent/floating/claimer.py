@@ -68,8 +68,8 @@ class Claimer:
         self._announced: dict[IPv4Address, int] = {}
         self._seen: dict[IPv4Address, IPv4Address] = {}
         """What was wanted when it was last looked at."""
-        self.by_routes: Callable[[], bool] = lambda: False
-        """Tells whether routers are told of addresses, so that some may be of no link's subnet."""
+        self.by_routes: Callable[[int], bool] = lambda _: False
+        """Tells whether routers are told of addresses of a version of IP, so that some may be of no link's subnet."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when other addresses are claimed."""
         link.on_floating(self._take)
@@ -148,9 +148,9 @@ class Claimer:
 
         What is held stays while the controller has not said yet whether they are.
         """
-        routed, unsure = self.by_routes(), not self._link.synced
+        unsure = held if not self._link.synced else ()
         return {
-            address: BY_ROUTES if place == NO_LINK and (routed or (unsure and address in held)) else place
+            address: BY_ROUTES if place == NO_LINK and (address in unsure or self.by_routes(address.version)) else place
             for address, place in places.items()
         }
 

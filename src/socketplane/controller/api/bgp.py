@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,6 +12,7 @@ from socketplane.controller.api.context import Context, Ctx
 from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.bgp import overview, shown
 from socketplane.controller.plans import bgp
+from socketplane.wire.floating import AnyAddress
 
 router = APIRouter(prefix="/v1/bgp", tags=["bgp"])
 
@@ -43,7 +43,7 @@ async def add_peer(body: Annotated[wire.BgpPeerCreate, body_as(wire.BgpPeerCreat
 
 
 @router.delete("/peers/{address}", status_code=204)
-async def remove_peer(address: IPv4Address, ctx: Ctx, host: str = Query("")) -> None:
+async def remove_peer(address: AnyAddress, ctx: Ctx, host: str = Query("")) -> None:
     """Remove a peer of one host, or of all."""
     await ctx.active.writer.submit(lambda draft: bgp.remove_peer(draft, address, host))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address
 
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.errors import Conflict, InvalidInput, NotFound
 from socketplane.model.bgp import ALL_HOSTS, Bgp, BgpPeer
+from socketplane.model.types import Address
 
 
 def put(draft: Draft, body: wire.BgpPut) -> Bgp:
@@ -34,7 +35,7 @@ def add_peer(draft: Draft, body: wire.BgpPeerCreate) -> BgpPeer:
     return made
 
 
-def remove_peer(draft: Draft, address: IPv4Address, host: str) -> BgpPeer:
+def remove_peer(draft: Draft, address: Address, host: str) -> BgpPeer:
     """Remove a peer of one host, or of all."""
     peer = draft.intent.bgp_peers.get((address, host))
     if peer is None:
@@ -50,8 +51,11 @@ def forget_host(draft: Draft, host: str) -> None:
         draft.remove(peer)
 
 
-def _check_address(draft: Draft, address: IPv4Address) -> None:
+def _check_address(draft: Draft, address: Address) -> None:
     cluster = draft.intent.cluster.cluster
-    inside = address in cluster.pool or address in cluster.hosts
+    inside = address in cluster.pool_of(address.version) or address in cluster.hosts_of(address.version)
     if inside or address.is_multicast or address.is_loopback or address.is_unspecified:
         raise InvalidInput(f"{address} is no router's outside of the cluster", field="address")
+    if isinstance(address, IPv6Address) and (address.is_link_local or address.scope_id or address.ipv4_mapped):
+        remedy = "name its global or unique local address, or one of IPv4"
+        raise InvalidInput(f"{address} is link-local, or IPv4 in other words", field="address", remedy=remedy)
