@@ -13,9 +13,10 @@ from socketplane.model.floating import AddressPool, Floating, parse_range, taken
 from socketplane.model.selection import Party, View
 from socketplane.model.spec import Policy, Protocol
 from socketplane.model.verdict import Verdict, verdict
+from socketplane.model.warnings import warnings
 from support.compiled import change, compiled, groups_of, rows
 from support.intent import CLUSTER, allow, endpoint, host, network, policy, selector, tcp
-from support.policies import block
+from support.policies import audited, block
 
 WEB, DATA = network(0), network(1)
 H1, H2 = host(1), host(2)
@@ -140,3 +141,16 @@ def test_what_comes_in_any_order_and_internal_networks() -> None:
     compiler = compiled(H1, network(0, internal=True), SHOP, HELD)
     assert rows(compiler, "Load_Balancer") == {}
     assert "sp_published" not in groups_of(compiler, SHOP)
+
+
+def test_plans_warn_of_floating_addresses_at_which_nobody_gets_in() -> None:
+    def said(*policies: Policy) -> list[str]:
+        view = View(CLUSTER, {net.id: net for net in (WEB, DATA)}, policies, [SHOP, NEAR, FAR], [H1, H2], [HELD, VACANT])
+        return [one.message for one in warnings(view, policies) if "gets in" in one.message]
+
+    peer = policy("p", 1, selector(app="shop"), ingress=(allow(selector(app="near")),))
+    assert said(peer) == ["nobody outside gets in at 203.0.113.70 of c1"]
+    assert said(audited(peer)) == []
+    assert said(policy("p", 1, selector(app="near"), ingress=())) == []
+    some = replace(allow(ports=tcp(80)), peers=(block("1.2.3.4/32"),))
+    assert said(peer, policy("q", 2, selector(app="shop"), ingress=(some,))) == []

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from ipaddress import IPv4Network
 from json import loads
 
@@ -18,7 +19,7 @@ from socketplane.model.selection import View, labels_of, rules_of, subject_of
 from socketplane.model.shadows import Found, changes_nothing, covered, pointless
 from socketplane.model.spec import Block, ClusterSpec, Direction, Hosts, Labels, Members, Policy, PolicySpec, Selector
 from socketplane.model.types import host_labels, network_labels
-from socketplane.model.unreachable import unreachable
+from socketplane.model.unreachable import unentered, unreachable
 
 MANY = 200
 """Names among which a near one is looked for at most."""
@@ -74,6 +75,7 @@ class _Reader:
         twins = list(covered(policy))
         found = [*_left_out(policy), *self._absent(policy), *twins]
         found += unreachable(self._view, policy)
+        found += unentered(self._view, policy, lambda version: self._reach if version == 4 else self._reach6)
         if self._cells.subjects(policy):
             told = {rule for rule, _, _ in twins}
             found += [one for one in pointless(self._reach, policy) if one[0] not in told]
@@ -84,6 +86,10 @@ class _Reader:
                 message = "changes nothing now: all would be allowed and denied alike without it"
                 found.append(("", message, "remove it, unless it is for what is to come"))
         return found
+
+    @cached_property
+    def _reach6(self) -> Reach:
+        return Reach(self._view, Cells(self._view, self._view.policies, lambda _: "", 6))
 
     def _absent(self, policy: Policy) -> Iterator[Found]:
         """Yield what a policy names and nothing is."""
