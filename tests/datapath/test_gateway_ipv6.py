@@ -21,7 +21,10 @@ from traffic import connects, exchange, listening, ping, seen_from, tcp_socket, 
 from socketplane.agent import poolroute
 from socketplane.agent.forwarding6 import Forwarding6
 from socketplane.agent.gateway import Gateway
+from socketplane.agent.netlink import Netlink
 from socketplane.agent.portrules import Forward
+from socketplane.agent.switch import Switch
+from socketplane.identity import HostIdentity
 from socketplane.model.published import ANY6, Published
 from socketplane.model.spec import Protocol
 
@@ -89,6 +92,25 @@ async def test_containers_reach_the_outside(start: Start, machine: Machine, rout
     container = await start()
     assert ping(container.namespace, OUTSIDE)
     assert exchange(container.namespace, router, OUTSIDE) == own_address(machine), "masqueraded"
+
+
+async def test_a_new_life_of_the_agent_begins_with_it(
+    start: Start,
+    machine: Machine,
+    router: Namespace,
+    gateway6: Gateway,
+    switch: Switch,
+    netlink: Netlink,
+    identity: HostIdentity,
+) -> None:
+    container = await start()
+    assert ping(container.namespace, OUTSIDE)
+    rules = machine.run("nft", "list", "table", "inet", "socketplane")
+    successor = Gateway(switch, netlink, identity, machine.paths, 1442, pool6=POOL)
+    async with successor.together():
+        pass
+    assert machine.run("nft", "list", "table", "inet", "socketplane") == rules
+    assert ping(container.namespace, OUTSIDE)
 
 
 async def test_a_host_without_a_way_out_says_so_at_once(start: Start, machine: Machine, gateway6: Gateway) -> None:

@@ -33,12 +33,12 @@ from socketplane.agent.plumbing import Plumbing
 from socketplane.agent.prober import Prober
 from socketplane.agent.routed import Admit, Routed
 from socketplane.agent.services.condition import Conditions
-from socketplane.agent.state import NetworkRecord, State
+from socketplane.agent.state import NetworkRecord, State, pool6_of
 from socketplane.agent.tail import LogTail
 from socketplane.agent.userspace import Userspace
 from socketplane.config import Paths
 from socketplane.errors import SocketPlaneError
-from socketplane.model.types import Subnet, pool6_around
+from socketplane.model.types import Subnet
 
 STATE_FILE = "agent.json"
 """Below Paths.state."""
@@ -295,7 +295,7 @@ class Agent:
         self.link.on_change(changed.set)
         while True:
             await self._confine(self._internal())
-            if self._around.ipv6 is not None and (pool := self._pool6()) != self._ipv6:
+            if self._around.ipv6 is not None and (pool := pool6_of(self._networks())) != self._ipv6:
                 await self._around.ipv6(pool)
                 self._ipv6 = pool
             await changed.wait()
@@ -311,10 +311,6 @@ class Agent:
 
     def _internal(self) -> frozenset[Subnet]:
         return frozenset(subnet for network in self._networks() if network.internal for subnet in _subnets(network))
-
-    def _pool6(self) -> IPv6Network | None:
-        subnets = (network.subnet6 for network in self._networks() if network.subnet6 and not network.internal)
-        return next(map(pool6_around, subnets), None)
 
     def _networks(self) -> list[wire.Network | NetworkRecord]:
         """Return the cluster's networks, as the controller told them and as this host remembers them."""

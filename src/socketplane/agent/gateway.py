@@ -47,10 +47,20 @@ _log = structlog.get_logger()
 class Gateway:
     """This host's gateway. `ensure` is idempotent and repairs; `run` calls it whenever something changed."""
 
-    def __init__(self, switch: Switch, netlink: Netlink, identity: HostIdentity, paths: Paths, mtu: int) -> None:
+    def __init__(
+        self,
+        switch: Switch,
+        netlink: Netlink,
+        identity: HostIdentity,
+        paths: Paths,
+        mtu: int,
+        *,
+        pool6: IPv6Network | None = None,
+    ) -> None:
+        """`pool6` is from what networks had IPv6 in the agent's former life: what is open goes on."""
         self._switch = switch
         self._netlink = netlink
-        self._want = HostPort(identity.gateway, identity.hosts, identity.pool, mtu)
+        self._want = HostPort(identity.gateway, identity.hosts, identity.pool, mtu, pool6)
         ids = {"iface-id": f"{hostport.NAME}-{identity.name}"}
         self._port = SwitchPort(hostport.NAME, _OWNER, ids, type="internal", mac=self._want.mac, mtu=mtu)
         self._asking = AskPorts(switch, netlink, mtu)

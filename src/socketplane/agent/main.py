@@ -22,7 +22,7 @@ from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.plugin import Method, Plugin
 from socketplane.agent.protocol import Request
-from socketplane.agent.state import State
+from socketplane.agent.state import State, pool6_of
 from socketplane.agent.switch import Switch
 from socketplane.agent.watch import KernelEvents
 from socketplane.config import Paths
@@ -99,7 +99,8 @@ async def work(paths: Paths, gate: Gate) -> None:
         netlink = await stack.enter_async_context(Netlink())
         datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.address)))
         state = await asyncio.to_thread(State.load, paths.state / STATE_FILE)
-        gateway = Gateway(switch, netlink, identity, paths, min(datapath.mtu, state.mtu or datapath.mtu))
+        mtu = min(datapath.mtu, state.mtu or datapath.mtu)
+        gateway = Gateway(switch, netlink, identity, paths, mtu, pool6=pool6_of(state.networks.values()))
         around = Surroundings(
             paths,
             identity.name,

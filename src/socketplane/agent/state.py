@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -13,10 +13,11 @@ from uuid import UUID
 import orjson
 import structlog
 
+from socketplane import wire
 from socketplane.agent.asked import Asked
 from socketplane.files import private_directory, write_atomic
 from socketplane.model.published import Published
-from socketplane.model.types import Address, Subnet
+from socketplane.model.types import Address, Subnet, pool6_around
 
 FORMAT = 1
 _GONE_FOR = 600.0
@@ -249,6 +250,12 @@ class State:
                 aliases=None if entry.get("aliases") is None else tuple(map(str, entry["aliases"])),
             )
             self.endpoints[endpoint.id] = endpoint
+
+
+def pool6_of(networks: Iterable[wire.Network | NetworkRecord]) -> IPv6Network | None:
+    """Return from what networks have IPv6; None where none that leads out has it."""
+    subnets = (network.subnet6 for network in networks if network.subnet6 and not network.internal)
+    return next(map(pool6_around, subnets), None)
 
 
 def _plain(record: NetworkRecord | EndpointRecord) -> dict[str, Any]:
