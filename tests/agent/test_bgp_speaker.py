@@ -86,6 +86,7 @@ async def test_what_is_announced_follows_containers(world, h1, until, programs):
         await until(lambda: announces(one, two, "192.0.2.70"))
         await world.admin.call("POST", "/v1/bgp/peers", PEER6)
         await until(lambda: announces(one, two, "192.0.2.70", one6, two6, "2001:db8::70"))
+        await until(lambda: (h1.agent.bgp.status.announced, h1.agent.bgp.status.announced6) == (6, 3))
         floating.clear()
         h1.agent.bgp.wake()
         found = await until(lambda: announces(one, two, one6, two6))

@@ -309,5 +309,17 @@ def test_bgp_and_its_passwords(world: World, tmp_path: Path) -> None:
     assert rows[0] == ["HOST", "PEER", "ESTABLISHED", "AGE", "ANNOUNCED", "REASON"]
     assert [row[:3] for row in rows[1:]] == [[host, "192.0.2.254", "no"] for host in ("h1", "h2")]
     assert "a!b#c?d" not in cli("bgp", "status", "-o", "json").stdout
+    six = ("2001:db8::fe", "--host", "h2")
+
+    async def speak(made: support.Controller) -> None:
+        status = {"running": True, "announced": 3, "announced6": 1}
+        async with made.client("h2") as client:
+            await client.call("PUT", "/v1/hosts/h2/report", {"version": "1", "bgp": status})
+
+    world.run(speak)
+    cli("bgp", "peer", "add", *six, "--asn", "64600")
+    told = [(row[1], row[4]) for row in cli.columns("bgp", "status") if row[0] == "h2"]
+    assert told == [("192.0.2.254", "2"), ("2001:db8::fe", "1")], "to each what is of its version of IP"
+    assert cli("bgp", "peer", "rm", *six).stdout == "2001:db8::fe\n"
     assert cli("bgp", "peer", "rm", "192.0.2.254").stdout == "192.0.2.254\n"
     assert "no peer 192.0.2.254" in cli("bgp", "peer", "rm", "192.0.2.254", code=1).stderr

@@ -7,6 +7,7 @@ import stat
 import sys
 import time
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -134,9 +135,17 @@ def _rows(answer: Mapping[str, Any], host: Mapping[str, Any]) -> list[dict[str, 
     missing = "its agent is not heard" if host.get("silent") else missing
     nothing = {"established": False, "since": None, "reason": missing}
     return [
-        {"host": host["host"], "announced": state.get("announced"), **nothing, **known.get(peer, {}), "peer": peer}
+        {"host": host["host"], "announced": _announced(state, peer), **nothing, **known.get(peer, {}), "peer": peer}
         for peer in wanted
     ]
+
+
+def _announced(state: Mapping[str, Any], peer: str) -> int | None:
+    """Return how many addresses a peer is told: those of its own version of IP."""
+    if "announced" not in state:
+        return None
+    six = int(state.get("announced6", 0))
+    return six if ip_address(peer).version == 6 else int(state["announced"]) - six
 
 
 def _password(file: Path) -> str:

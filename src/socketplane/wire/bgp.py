@@ -89,6 +89,8 @@ class BgpStatus(Wire):
     sessions: Annotated[list[BgpSession], Field(max_length=1000)] = []
     announced: int = 0
     """Addresses that it tells its peers."""
+    announced6: int = 0
+    """Of these, those of IPv6: peers at IPv6 addresses are told of them, the others of the rest."""
 
 
 class BgpHost(Wire):

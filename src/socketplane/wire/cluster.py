@@ -83,7 +83,7 @@ class HostReport(Wire):
         return self._without_counts() != before._without_counts()
 
     def _without_counts(self) -> HostReport:
-        bgp = self.bgp and self.bgp.model_copy(update={"announced": 0})
+        bgp = self.bgp and self.bgp.model_copy(update={"announced": 0, "announced6": 0})
         return self.model_copy(update={"resolver": None, "bgp": bgp})
 
 

@@ -13,8 +13,10 @@ _NOTHING = "socketplane-nothing"
 NOTHING_COMES_IN = f"route-map {_NOTHING} deny 10"
 """Hosts tell, they don't listen: routers' tables are of no use here."""
 _AS = re.compile(r"router bgp (\d+)")
-_NEIGHBOR = re.compile(r"neighbor (\S+) (remote-as|password) (\S+)")
+_NEIGHBOR = re.compile(r"neighbor (\S+) (remote-as|password|route-map) (\S+)(?: in)?")
 _NETWORK = re.compile(r"network (\S+)/(?:32|128)")
+_IN_PART = 0
+"""An AS number that no router has."""
 _FAMILIES, _FAMILY_ENDS = (4, 6), "exit-address-family"
 
 
@@ -43,7 +45,7 @@ class Settings:
 
 
 def parse(running: str) -> Settings:
-    """Return what `show running-config` says."""
+    """Return what `show running-config` says. A neighbor that was told in part only is one that nobody wants."""
     asn, router = None, None
     told: dict[Address, dict[str, str]] = {}
     addresses: set[Address] = set()
@@ -57,7 +59,7 @@ def parse(running: str) -> Settings:
         elif found := _NETWORK.fullmatch(line):
             addresses.add(ip_address(found[1]))
     neighbors = {
-        address: Neighbor(int(about["remote-as"]), about.get("password", ""))
+        address: Neighbor(int(about["remote-as"]) if "route-map" in about else _IN_PART, about.get("password", ""))
         for address, about in told.items()
         if "remote-as" in about
     }
@@ -98,12 +100,12 @@ def _within(have: Settings, want: Settings) -> Iterator[str]:
 
 
 def _begin(want: Settings) -> Iterator[str]:
-    yield f"bgp router-id {want.router}"
     yield "bgp log-neighbor-changes"
     yield "no bgp ebgp-requires-policy"
     yield "no bgp network import-check"  # the addresses are in no table: containers are behind Open vSwitch
     yield "bgp graceful-restart-disable"  # who is gone has no containers to reach
     yield "timers bgp 3 9"
+    yield f"bgp router-id {want.router}"  # last: without it, all is told anew
 
 
 def _spoken(neighbors: Collection[Address], version: int) -> Iterator[str]:
@@ -111,7 +113,7 @@ def _spoken(neighbors: Collection[Address], version: int) -> Iterator[str]:
     for address in _sorted(neighbors):
         if address.version == version:
             yield f"neighbor {address} activate"
-            yield f"neighbor {address} route-map {_NOTHING} in"
+            yield f"neighbor {address} route-map {_NOTHING} in"  # last: without it, all of this one is told anew
         elif version == 4:  # the one that bgpd takes for granted
             yield f"no neighbor {address} activate"
 

@@ -55,7 +55,7 @@ class Speaker:
         self._down: dict[Address, float] = {}
         self._wanted = asyncio.Event()
         self._sessions: list[wire.BgpSession] = []
-        self._announced = 0
+        self._announced: frozenset[Address] = frozenset()
         self._have: Settings | None = None
         self._look_at = 0.0
         self._problem = ""
@@ -75,7 +75,11 @@ class Speaker:
         if not self._has_peers():
             return None
         return wire.BgpStatus(
-            running=self._vty is not None, version=self.version, sessions=self._sessions, announced=self._announced
+            running=self._vty is not None,
+            version=self.version,
+            sessions=self._sessions,
+            announced=len(self._announced),
+            announced6=sum(address.version == 6 for address in self._announced),
         )
 
     @property
@@ -138,7 +142,7 @@ class Speaker:
                 announced=sorted(map(str, want.addresses - have.addresses)),
                 withdrawn=sorted(map(str, have.addresses - want.addresses)),
             )
-        self._have, self._announced = want, len(want.addresses)
+        self._have, self._announced = want, want.addresses
         if look:
             self._sessions = sessions.parse(await self._vty.run("show bgp neighbors json")) if want.neighbors else []
             self._note_down()
@@ -183,7 +187,7 @@ class Speaker:
         self._problem = problem
 
     def _close(self) -> None:
-        self._sessions, self._announced, self._have = [], 0, None
+        self._sessions, self._announced, self._have = [], frozenset(), None
         vty, self._vty = self._vty, None
         if vty is not None:
             with suppress(OSError):
