@@ -256,13 +256,15 @@ class NetworkDriver:
             raise
 
     async def _delete_everywhere(self, record: NetworkRecord) -> None:
+        self._state.tombstones.add(record.id)  # first: until the answer comes the cluster has it, and Docker no more
         try:
             await self._link.delete_network(record.id)
         except InUse as error:
             _log.info("network.in_use_elsewhere", network=str(record.id), reason=str(error))
         except SocketPlaneError as error:
             _log.warning("network.delete_later", network=str(record.id), reason=str(error))
-            self._state.tombstones.add(record.id)
+            return
+        self._state.tombstones.discard(record.id)
 
     async def _installed(self, endpoint: str) -> None:
         try:
