@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,17 @@ from socketplane.agent.bgp.vty import Vty
 from socketplane.errors import Unavailable
 from socketplane.lab.machine import Machine
 from support.frr import VARIABLE, frr
+from support.outside6 import LAN, WORLD, outside6
 from support.world import Host, World, eventually
 
 pytestmark = pytest.mark.lab
 
 HOSTS, ROUTERS = 64512, 64600
 CLIENT = "203.0.113.7"
+"""At IPv6 addresses it is WORLD."""
 SECRET = "a!b#c?d"
-WHO = ("socat", "TCP-LISTEN:80,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR")
+SERVE = "socat {0}-LISTEN:80,fork,reuseaddr{1} 'SYSTEM:echo $SOCAT_PEERADDR'"
+WHO = ("sh", "-c", f"{SERVE.format('TCP6', ',ipv6only')} & exec {SERVE.format('TCP4', '')}")
 FOLDER = "/run/router"
 
 
@@ -36,22 +40,31 @@ class Router:
         """Return where it sends what is for containers; and do so, as its kernel would."""
         vty = await Vty.open(self.machine.path(f"{FOLDER}/bgpd.vty"))
         try:
-            told = json.loads(await vty.run("show bgp ipv4 unicast json"))["routes"]
+            found = [json.loads(await vty.run(f"show bgp {family} unicast json"))["routes"] for family in ("ipv4", "ipv6")]
         finally:
             vty.close()
-        return {prefix: paths[0]["nexthops"][0]["ip"] for prefix, paths in told.items()}
+        return {prefix: paths[0]["nexthops"][0]["ip"] for told in found for prefix, paths in told.items()}
 
     async def reaches(self, address: str) -> str:
         """Return as whom the client reaches a container by the route that was learned; empty where it does not."""
-        hop = (await self.routes()).get(f"{address}/32")
+        six = ":" in address
+        hop = (await self.routes()).get(single(address))
         if hop is None:
             return ""
-        await self.machine.network(f"route replace {address}/32 via {hop}")
-        command = ("socat", "-u", "-T2", f"TCP:{address}:80,connect-timeout=1,bind={CLIENT}", "-")
+        route = f"route {{}} {single(address)} via {hop}"
+        await self.machine.network(route.format("replace"))
+        place, client = (f"TCP6:[{address}]", WORLD) if six else (f"TCP4:{address}", CLIENT)
+        command = ("socat", "-u", "-T2", f"{place}:80,connect-timeout=1,bind={f'[{client}]' if six else client}", "-")
         try:
-            return (await self.machine.run(*command, check=False)).out.strip()
+            told = (await self.machine.run(*command, check=False)).out.strip()
+            return str(ip_address(told.strip("[]"))) if told else ""
         finally:
-            await self.machine.network(f"route del {address}/32")
+            await self.machine.network(route.format("del"))
+
+
+def single(address: str) -> str:
+    """Return the route to one address."""
+    return str(ip_network(address))
 
 
 @asynccontextmanager
@@ -66,6 +79,9 @@ async def router(world: World, programs: Path) -> AsyncIterator[Router]:
         f"neighbor hosts remote-as {HOSTS}",
         f"neighbor hosts password {SECRET}",
         "bgp listen range 198.18.0.0/24 peer-group hosts",
+        f"bgp listen range {LAN} peer-group hosts",
+        "address-family ipv6 unicast",
+        "neighbor hosts activate",
     ]
     fabric.path(FOLDER).mkdir()
     fabric.path(f"{FOLDER}/conf").write_text("\n".join(lines) + "\n")
@@ -128,14 +144,16 @@ async def test_routes_follow_containers(world: World) -> None:
 
     await eventually("without FRR, its package is named", says_package)
     async with router(world, programs) as outside, speaking(world, programs):
-        await world.network("front", "--routed")
+        await world.network("front", "--routed", "--ipv6")
         one = await h1.run("one", "front", command=WHO)
 
-        async def routed(**wanted: Host) -> bool:
-            expected = {f"{address}/32": str(host.machine.management) for address, host in wanted.items()}
+        async def routes(expected: dict[str, str]) -> bool:
             with suppress(Unavailable):
                 return await outside.routes() == expected
             return False
+
+        async def routed(**wanted: Host) -> bool:
+            return await routes({single(address): str(host.machine.management) for address, host in wanted.items()})
 
         await eventually("a route to the container's host", lambda: routed(**{one: h1}), timeout=30)
         assert await outside.reaches(one) == CLIENT
@@ -154,6 +172,15 @@ async def test_routes_follow_containers(world: World) -> None:
         await eventually("withdrawn with the process", lambda: routed())
         await started(h3, programs)
         await eventually("announced again", lambda: routed(**{two: h3}), timeout=30)
+
+        async with outside6(world) as lan:
+            await h1.cli("bgp", "peer", "add", WORLD, *added[4:])
+            two6 = (await h1.read("endpoint", "inspect", "two"))[0]["address6"]
+            both = {single(two): str(h3.machine.management), single(two6): lan[2]}
+            await eventually("IPv6 by a session of its own", lambda: routes(both), timeout=30)
+            assert await outside.reaches(two6) == WORLD
+            await h1.cli("bgp", "peer", "rm", WORLD)
+            await eventually("withdrawn with it", lambda: routed(**{two: h3}))
 
         await h1.cli("bgp", "peer", "rm", gateway)
         await eventually("withdrawn with the peer", lambda: routed())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
 from socketplane.lab.images import IMAGE
 from socketplane.lab.machine import Machine
+from support.outside6 import WORLD, outside6
 from support.world import Host, World, allow, eventually
 
 pytestmark = pytest.mark.lab
@@ -83,27 +82,7 @@ async def test_ipv6_between_networks_as_policy_opens_them(world: World) -> None:
     assert await _pushes(h1, "client", server)
 
 
-WORLD = "2001:db8:19::ff"
 WHO = ("socat", "TCP6-LISTEN:80,fork,reuseaddr", "SYSTEM:echo $SOCAT_PEERADDR")
-
-
-@asynccontextmanager
-async def _outside(world: World) -> AsyncIterator[list[str]]:
-    """Give the machine outside and the hosts IPv6, and hosts their default route to it; yield the hosts' addresses."""
-    links = [(world.lab.fabric, "mgmt", WORLD)]
-    links += [(host.machine, "eth0", f"2001:db8:19::{number}") for number, host in enumerate(world.hosts, start=1)]
-    routes = [(machine, f"-6 route {{}} default via {WORLD}") for machine, link, _ in links if link == "eth0"]
-    for machine, link, address in links:
-        await machine.run("ip", "address", "add", f"{address}/64", "dev", link, "nodad")
-    for machine, route in routes:
-        await machine.run("ip", *route.format("add").split())
-    try:
-        yield [address for _, link, address in links if link == "eth0"]
-    finally:
-        for machine, route in routes:
-            await machine.run("ip", *route.format("del").split())
-        for machine, link, address in links:
-            await machine.run("ip", "address", "del", f"{address}/64", "dev", link)
 
 
 async def _seen(where: Host | Machine, address: str, port: int, inside: str = "") -> str:
@@ -163,7 +142,7 @@ async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
     assert await _seen(h2, shop["address6"], 80) == gateway6["h2"], "and any other"
     assert "nreachable" in await _seen(h2, WORLD, 80, inside="far"), "no way out, said at once"
     server = ("timeout", "120", *WHO)
-    async with _outside(world) as (a1, a2, _):
+    async with outside6(world) as (a1, a2, _):
         serving = asyncio.create_task(world.lab.fabric.run(*server, check=False))
 
         async def out() -> bool:
