@@ -75,7 +75,7 @@ async def test_each_host_is_told_its_own_with_passwords_and_nobody_else_is(world
 async def test_routers_are_told_of_their_own_version_of_ip(world):
     front = await world.admin.call("POST", "/v1/networks", {"name": "front", "routed": True, "ipv6": True})
     six = await lease(world.h1, front, "six", version=6)
-    made = await attach(world.h1, front, 1, address6=six["address"])
+    made = await attach(world.h1, front, 1, name="shop", address6=six["address"])
     await world.admin.call("PUT", "/v1/bgp", {"asn": 64512})
 
     async def announced():
@@ -86,6 +86,13 @@ async def test_routers_are_told_of_their_own_version_of_ip(world):
     assert await announced() == [six["address"]]
     await world.admin.call("POST", "/v1/bgp/peers", PEER)
     assert await announced() == [made["address"], six["address"]]
+    for name, address in (("lan", "192.0.2.70"), ("lan6", "2001:db8:0:1::70")):
+        await world.admin.call("POST", "/v1/pools", {"name": name, "range": address})
+        body = {"container": "shop", "pool": name}
+        assert (await world.admin.call("POST", "/v1/floating", body))["address"] == address
+    assert await announced() == [made["address"], "192.0.2.70", "2001:db8:0:1::70", six["address"]]
+    for address in ("192.0.2.70", "2001:db8:0:1::70"):
+        await world.admin.call("DELETE", f"/v1/floating/{address}")
     with pytest.raises(Conflict, match="host h1 has this peer already"):
         await world.admin.call("POST", "/v1/bgp/peers", {**PEER, "address": "2001:db8::1"})
     listed = (await world.admin.call("GET", "/v1/bgp/peers"))["items"]

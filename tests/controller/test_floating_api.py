@@ -19,10 +19,9 @@ from socketplane.errors import (
     NotFound,
     SocketPlaneError,
     SubnetOverlap,
-    Unsupported,
 )
 from support.eventually import eventually
-from support.steps import attach, endpoint_id
+from support.steps import attach, endpoint_id, lease
 
 A = "192.0.2.70"
 
@@ -193,7 +192,9 @@ async def test_what_is_no_pool(world: Any) -> None:
         "192.0.2.72-192.0.2.80": SubnetOverlap,
         "10.200.0.0/24": SubnetOverlap,
         "169.254.0.0/16": SubnetOverlap,
-        "2001:db8::/64": Unsupported,
+        "2001:db8::/48": InvalidInput,
+        "fd47:14ad:c79c::/64": SubnetOverlap,
+        "fe80::/64": InvalidInput,
         "192.0.2.1/24": InvalidInput,
     }
     for text, error in refused.items():
@@ -206,3 +207,37 @@ async def test_what_is_no_pool(world: Any) -> None:
     assert len((await world.admin.call("GET", "/v1/pools"))["items"]) == 1
     with pytest.raises(NotFound):
         await world.admin.call("DELETE", "/v1/floating/192.0.2.70")
+
+
+async def test_addresses_of_ipv6_need_containers_with_ipv6(world: Any) -> None:
+    six = await world.admin.call("POST", "/v1/networks", {"name": "six", "ipv6": True})
+    made = await pool(world, "lan6", "2001:db8::/64")
+    assert (made["first"], made["size"]) == ("2001:db8::1", (1 << 64) - 2)
+    await attach(world.h1, world.web, 1, name="one")
+    await attach(world.h1, six, 2, labels={"app": "shop"})
+    for body in ({"container": "one"}, {"labels": {"app": "shop"}, "address": "2001:db8::7"}):
+        with pytest.raises(Conflict, match="has no IPv6 on") as caught:
+            await expose(world, **body)
+        assert (caught.value.field, "--ipv6" in caught.value.remedy) == ("network", True)
+    with pytest.raises(Conflict, match="has no IPv6 on web"):
+        await expose(world, container="one", network="web", pool="lan6")
+    assert (await world.admin.call("GET", "/v1/floating"))["items"] == []
+    other = (await lease(world.h2, six, "six3", version=6))["address"]
+    await attach(world.h2, six, 3, name="one", labels={"app": "shop"}, address6=other)
+    given = await expose(world, container="one")
+    assert (given["address"], given["network"], given["host"]) == ("2001:db8::1", "six", "h2"), "where it has IPv6"
+    shared = await expose(world, labels={"app": "shop"}, address="2001:DB8::7")
+    assert (shared["address"], shared["host"]) == ("2001:db8::7", "h2"), "the older one has no IPv6"
+    (balancer,) = world.active.reconciler.northbound.replica["Load_Balancer"].values()
+    assert balancer["vips"] == {"2001:db8::1": other, "2001:db8::7": other}
+    await pool(world)
+    four = await expose(world, labels={"app": "shop"}, pool="lan")
+    assert (four["address"], four["host"]) == (A, "h1")
+    for source, destination in (("2001:db8:5::1", "2001:db8::7"), ("2001:db8:5::1", other)):
+        asked = {"src": source, "dst": destination, "port": 80, "protocol": "tcp"}
+        assert (await world.h1.call("GET", "/v1/explain", params=asked))["verdict"] == "allow"
+    asked = {"src": "2001:db8::1", "dst": "2001:db8:5::1", "protocol": "icmp"}
+    assert (await world.h1.call("GET", "/v1/explain", params=asked))["source"] == "six/one"
+    await world.admin.call("DELETE", "/v1/floating/2001:db8::7")
+    with pytest.raises(InUse):
+        await world.admin.call("DELETE", "/v1/pools/lan6")

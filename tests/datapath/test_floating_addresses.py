@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from types import SimpleNamespace
-from uuid import uuid4
 
 import pytest
 import topology
+from claiming import ClaimingHost, hardware, neighbour
 from datapath_site import OUTSIDE, UPLINK, Container, Start, bridge_network
 from machine import Machine, Namespace, eventually
 from traffic import connects, listening, ping, tcp_socket, udp
 
-from socketplane.agent.floating.claimer import Claimer
-from socketplane.agent.floating.ground import Ground
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
 from socketplane.agent.ruleset import Forward
-from socketplane.agent.state import EndpointRecord, State
+from socketplane.agent.state import State
 from socketplane.agent.switch import Switch
 from socketplane.identity import HostIdentity
 from socketplane.model.published import ANY, Published
@@ -32,34 +28,9 @@ GATEWAY = str(topology.GATEWAY)
 PORT = 8000
 
 
-class Host:
-    """The agent's part that keeps floating addresses, with the state file as the controller and Docker left it."""
-
-    def __init__(self, state: State, netlink: Netlink, gateway: Gateway) -> None:
-        self.link = SimpleNamespace(
-            on_floating=lambda hear: setattr(self, "hear", hear), on_bgp=lambda _: None, synced=True
-        )
-        self.state = state
-        self.claimer = Claimer(self.state, self.link, Ground(netlink, gateway.lead_floating))  # type: ignore[arg-type]
-
-    async def give(self, *given: tuple[IPv4Address, Container]) -> None:
-        """Have the controller say who has which address, and do it."""
-        for _, container in given:
-            self.state.endpoints[container.id] = EndpointRecord(
-                container.id, "", uuid4(), IPv4Address(container.address), 22, ""
-            )
-        self.hear({address: container.id for address, container in given})  # type: ignore[attr-defined]
-        await self.claimer.reconcile()
-        await self.state.save()
-
-    def said(self) -> dict[str, str]:
-        """Return what the controller is told: where each address is claimed, or why not."""
-        return {str(claim.address): claim.link or claim.problem for claim in self.claimer.claims}
-
-
 @pytest.fixture
-async def host(tmp_path: Path, netlink: Netlink, gateway: Gateway) -> AsyncIterator[Host]:
-    host = Host(State(tmp_path / "agent.json"), netlink, gateway)
+async def host(tmp_path: Path, netlink: Netlink, gateway: Gateway) -> AsyncIterator[ClaimingHost]:
+    host = ClaimingHost(State(tmp_path / "agent.json"), netlink, gateway)
     yield host
     await host.give()
 
@@ -84,18 +55,8 @@ def seen_from(client: Namespace | Machine, target: Namespace, address: object, p
         return str(source)
 
 
-def hardware(where: Namespace | Machine, link: str) -> str:
-    """Return a link's MAC."""
-    return str(json.loads(where.run("ip", "-json", "link", "show", link))[0]["address"])
-
-
-def neighbour(outside: Namespace, address: object) -> str:
-    """Return what a machine of the LAN knows of an address."""
-    return outside.run("ip", "neigh", "show", str(address)).strip()
-
-
 async def test_every_protocol_and_port_with_the_clients_own_address(
-    shop: Container, host: Host, machine: Machine, outside: Namespace, docker_rules: None
+    shop: Container, host: ClaimingHost, machine: Machine, outside: Namespace, docker_rules: None
 ) -> None:
     assert not ping(outside, str(A))
     await host.give((A, shop))
@@ -127,7 +88,7 @@ async def test_every_protocol_and_port_with_the_clients_own_address(
 
 
 async def test_published_and_floating_on_one_container(
-    shop: Container, host: Host, gateway: Gateway, outside: Namespace
+    shop: Container, host: ClaimingHost, gateway: Gateway, outside: Namespace
 ) -> None:
     await gateway.forward([Forward(Published(Protocol.TCP, ANY, 8080, PORT), IPv4Address(shop.address))])
     await host.give((A, shop), (B, shop))
@@ -146,7 +107,7 @@ async def test_published_and_floating_on_one_container(
 
 
 async def test_an_address_that_somebody_has_is_left_to_him(
-    shop: Container, host: Host, machine: Machine, outside: Namespace
+    shop: Container, host: ClaimingHost, machine: Machine, outside: Namespace
 ) -> None:
     outside.run("ip", "addr", "add", f"{A}/32", "dev", "lan")
     mac = hardware(outside, "lan")
@@ -168,7 +129,9 @@ async def test_an_address_that_somebody_has_is_left_to_him(
     assert seen_from(outside, shop.namespace, A) == OUTSIDE
 
 
-async def test_one_of_no_link_needs_routers_that_are_told_of_it(shop: Container, host: Host, outside: Namespace) -> None:
+async def test_one_of_no_link_needs_routers_that_are_told_of_it(
+    shop: Container, host: ClaimingHost, outside: Namespace
+) -> None:
     routed = IPv4Address("203.0.113.7")
     outside.run("ip", "route", "add", str(routed), "via", UPLINK)
     host.claimer.by_routes = lambda version: version == 4
@@ -192,7 +155,7 @@ async def test_one_of_no_link_needs_routers_that_are_told_of_it(shop: Container,
     outside.run("ip", "route", "del", str(routed))
 
 
-async def test_the_lan_learns_it_at_once(shop: Container, host: Host, machine: Machine, outside: Namespace) -> None:
+async def test_the_lan_learns_it_at_once(shop: Container, host: ClaimingHost, machine: Machine, outside: Namespace) -> None:
     ours = hardware(machine, "eth0")
     outside.run("ip", "neigh", "replace", str(A), "lladdr", "02:00:00:00:00:99", "dev", "lan", "nud", "stale")
     await host.give((A, shop))
@@ -201,7 +164,7 @@ async def test_the_lan_learns_it_at_once(shop: Container, host: Host, machine: M
 
 async def test_open_connections_outlast_a_new_agent_and_end_with_the_claim(
     start: Start,
-    host: Host,
+    host: ClaimingHost,
     gateway: Gateway,
     switch: Switch,
     netlink: Netlink,
@@ -217,7 +180,7 @@ async def test_open_connections_outlast_a_new_agent_and_end_with_the_claim(
         theirs, _ = listener.accept()
         with theirs:
             again = Gateway(switch, netlink, identity, machine.paths, 1442)
-            later = Host(await asyncio.to_thread(State.load, tmp_path / "agent.json"), netlink, again)
+            later = ClaimingHost(await asyncio.to_thread(State.load, tmp_path / "agent.json"), netlink, again)
             await later.claimer.restore()
             await again.ensure()
             await later.claimer.reconcile()
@@ -238,7 +201,7 @@ async def test_open_connections_outlast_a_new_agent_and_end_with_the_claim(
     await host.give()
 
 
-async def test_down_leaves_nothing(shop: Container, host: Host, gateway: Gateway, machine: Machine) -> None:
+async def test_down_leaves_nothing(shop: Container, host: ClaimingHost, gateway: Gateway, machine: Machine) -> None:
     await host.give((A, shop))
     assert str(A) in machine.run("ip", "addr", "show", "dev", "lo")
     await gateway.remove()

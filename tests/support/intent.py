@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -179,7 +179,8 @@ _lost = st.builds(lambda it, lost: replace(it, lost=lost), hosts, st.booleans())
 
 _floating = st.builds(
     Floating,
-    st.integers(130, 132).map(lambda number: IPv4Address("192.0.2.0") + number),
+    st.integers(130, 132).map(lambda number: IPv4Address("192.0.2.0") + number)
+    | st.integers(130, 132).map(lambda number: IPv6Address("2001:db8::") + number),
     st.sampled_from(NAMES),
     holder=st.integers(0, 6).map(lambda number: f"{number:02x}" * 32 if number else ""),
 )

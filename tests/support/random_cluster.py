@@ -214,17 +214,22 @@ class Draw:
 
     def floating(self, number: int, end: Endpoint) -> Floating | None:
         """Return an address of the outside for endpoint `number`, or none."""
-        return Floating(IPv4Address(f"192.0.2.{130 + number}"), "", holder=end.id) if self.chance(0.2) else None
+        six = end.address6 is not None and self.chance(0.4)
+        address = IPv6Address("2001:db8:70::") + number if six else IPv4Address(f"192.0.2.{130 + number}")
+        return Floating(address, "", holder=end.id) if self.chance(0.2) else None
 
     def floating_packet(self, cluster: Cluster) -> Packet:
         """Return a packet to whom a floating address leads: of a container to that address, or from outside."""
         floating = self.choice(cluster.floating)
         end = next(each for each in cluster.endpoints if each.id == floating.holder)
-        protocol, port = self.choice([None, *Protocol]), self.choice(PORTS)
-        if self.chance(0.5):
-            return Packet(address_of(self.between(1, 20)), end, protocol, port)
+        protocol, port, version = self.choice([None, *Protocol]), self.choice(PORTS), floating.address.version
         others = [it for it in cluster.endpoints if it != end and not cluster.networks[it.network].internal]
-        return Packet(self.choice(others), floating.address, protocol, port)
+        able = [it for it in others if version == 4 or it.address6]
+        if not able or self.chance(0.5):
+            number = self.between(1, 20)
+            client = address_of(number) if version == 4 else IPv6Address("2001:db8::") + number
+            return Packet(client, end, protocol, port, version)
+        return Packet(self.choice(able), floating.address, protocol, port, version)
 
     def service(self, number: int, end: Endpoint, networks: Sequence[Network]) -> Service | None:
         """Return a service of endpoint `number` alone, so that only one answer is right; or none."""

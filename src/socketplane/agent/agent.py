@@ -286,6 +286,11 @@ class Agent:
         )
         return {str(place.get("EndpointID", "")) for place in places}
 
+    async def links_changed(self) -> None:
+        """Look at what depends on this host's links."""
+        self.mtu.wake()
+        await self.claimer.look()
+
     async def _confine_with(self, network: NetworkRecord) -> None:
         """Have the gateway refuse an internal network's egress, among all others, before a container joins it."""
         await self._confine(self._internal() | set(_subnets(network)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from ipaddress import IPv4Address
 from socket import AF_INET, AF_INET6
 from typing import Any
 
@@ -23,20 +22,24 @@ _SNAT, _DNAT = 1 << 4, 1 << 5  # IPS_SRC_NAT, IPS_DST_NAT
 
 def forget(address: Address) -> int:
     """Delete the entries of connections that were led to an address; return how many. Blocks: run it in a thread."""
-    family = AF_INET if address.version == 4 else AF_INET6
-    return _delete(lambda entry: _end(entry, "CTA_TUPLE_REPLY", "SRC") == str(address), _DNAT, family)
+    return _delete(lambda entry: _end(entry, "CTA_TUPLE_REPLY", "SRC") == str(address), _DNAT, _family(address))
 
 
-def forget_floating(address: IPv4Address) -> int:
+def forget_floating(address: Address) -> int:
     """Delete likewise those that were led by a floating address, and those that a container opened with it."""
 
     def by_it(entry: Any) -> bool:
         return str(address) in (_end(entry, "CTA_TUPLE_ORIG", "DST"), _end(entry, "CTA_TUPLE_REPLY", "DST"))
 
-    return _delete(by_it, _DNAT) + _delete(by_it, _SNAT)
+    family = _family(address)
+    return _delete(by_it, _DNAT, family) + _delete(by_it, _SNAT, family)
 
 
-def _delete(wanted: Callable[[Any], bool], status: int, family: int = AF_INET) -> int:
+def _family(address: Address) -> int:
+    return AF_INET if address.version == 4 else AF_INET6
+
+
+def _delete(wanted: Callable[[Any], bool], status: int, family: int) -> int:
     deleted = 0
     with NFCTSocket(nfgen_family=family) as entries:
         for entry in list(entries.dump(status=status, status_mask=status)):
@@ -57,16 +60,16 @@ def _end(entry: Any, direction: str, end: str) -> str | None:
 
 
 def _tuple(told: Any, family: int) -> NFCTAttrTuple:
-    if family == AF_INET6:
-        return NFCTAttrTuple.from_netlink(family, told)
     ends, ports = told.get_attr("CTA_TUPLE_IP"), told.get_attr("CTA_TUPLE_PROTO")
+    ip, icmp = ("CTA_IP_V4", "CTA_PROTO_ICMP") if family == AF_INET else ("CTA_IP_V6", "CTA_PROTO_ICMPV6")
     return NFCTAttrTuple(
-        saddr=ends.get_attr("CTA_IP_V4_SRC"),
-        daddr=ends.get_attr("CTA_IP_V4_DST"),
+        family=family,
+        saddr=ends.get_attr(f"{ip}_SRC"),
+        daddr=ends.get_attr(f"{ip}_DST"),
         proto=ports.get_attr("CTA_PROTO_NUM"),
         sport=ports.get_attr("CTA_PROTO_SRC_PORT"),
         dport=ports.get_attr("CTA_PROTO_DST_PORT"),
-        icmp_id=ports.get_attr("CTA_PROTO_ICMP_ID"),
-        icmp_type=ports.get_attr("CTA_PROTO_ICMP_TYPE"),
-        icmp_code=ports.get_attr("CTA_PROTO_ICMP_CODE"),
+        icmp_id=ports.get_attr(f"{icmp}_ID"),
+        icmp_type=ports.get_attr(f"{icmp}_TYPE"),
+        icmp_code=ports.get_attr(f"{icmp}_CODE"),
     )

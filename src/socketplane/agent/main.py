@@ -132,18 +132,18 @@ async def work(paths: Paths, gate: Gate) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(keep("restraint", switch.restrain))
             tasks.create_task(keep("gateway", partial(_plumb, switch, datapath, gateway)))
-            tasks.create_task(keep("links", partial(_follow_links, agent.mtu.wake)))
+            tasks.create_task(keep("links", partial(_follow_links, agent.links_changed)))
             tasks.create_task(agent.run())
 
 
-async def _follow_links(changed: Callable[[], None]) -> None:
+async def _follow_links(changed: Callable[[], Awaitable[None]]) -> None:
     """Tell of links that changed, a burst of changes once, for ever."""
     async with KernelEvents() as events:
         while True:
             await events.links.wait()
             await asyncio.sleep(_BURST)
             events.links.clear()
-            changed()
+            await changed()
 
 
 def _alarms(switch: Switch) -> list[str]:

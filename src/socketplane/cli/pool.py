@@ -31,7 +31,11 @@ def ls(ctx: typer.Context, output: OutputOption = Output.TABLE, quiet: QuietOpti
 
 @app.command(
     "create",
-    epilog=examples("socketplane pool create lan 192.0.2.64/27", "socketplane pool create lan 192.0.2.70-192.0.2.80"),
+    epilog=examples(
+        "socketplane pool create lan 192.0.2.64/27",
+        "socketplane pool create lan 192.0.2.70-192.0.2.80",
+        "socketplane pool create lan6 2001:db8:0:1::7000/116",
+    ),
 )
 def create(
     ctx: typer.Context,

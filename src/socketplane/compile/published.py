@@ -59,7 +59,8 @@ def compile_balancers(output: Output, cluster: Cluster, endpoint: Endpoint, host
 
 def compile_floating(output: Output, cluster: Cluster, endpoint: Endpoint, addresses: Iterable[Address]) -> None:
     """Add the load balancer that leads to an endpoint what is sent to addresses of the outside, of whatever protocol."""
-    if vips := {str(address): str(endpoint.address) for address in addresses}:
+    targets = {address: endpoint.address if address.version == 4 else endpoint.address6 for address in addresses}
+    if vips := {str(address): str(target) for address, target in targets.items() if target is not None}:
         _balancer(output, cluster, endpoint, "floating", vips, {})
 
 

@@ -209,7 +209,7 @@ class _Judge:
         if not isinstance(source, Endpoint) or not isinstance(destination, Endpoint) or case.stream.side == "egress":
             return
         for each in self._floating:
-            if each.holder == destination.id:
+            if each.holder == destination.id and each.address.version == case.stream.destination.version:
                 yield each.address, case.stream.port, each.address
         if (host := self._hosts.get(destination.host)) is not None:
             for published in let_in(destination, Protocol.UDP, case.stream.port, case.stream.destination.version):

@@ -90,9 +90,9 @@ def way_in(
 def opened(network: Network, endpoint: Endpoint, *, floating: bool, version: int = 4) -> PortSet:
     """Return the ports of an endpoint to which a packet from outside comes (`way_in`, of all ports at once).
 
-    `floating` tells whether an address leads to it.
+    `floating` tells whether an address of that version leads to it.
     """
-    if network.routed or (floating and version == 4):
+    if network.routed or floating:
         return EVERYTHING
     ports = (each for each in endpoint.published if not each.local and each.address.version == version)
     return of_ports(Port(each.protocol, each.port) for each in ports)

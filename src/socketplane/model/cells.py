@@ -85,7 +85,7 @@ class Cells:
     def __init__(self, view: View, policies: Collection[Policy], name: Naming, version: int = 4) -> None:
         self.version = version
         self._view = view
-        self._floating = {each.holder for each in view.floating}
+        self._floating = {each.holder for each in view.floating if each.address.version == version}
         blocks = {block for policy in policies for block in blocks_in(policy)}
         self._underlay = underlay(view, policies) if version == 4 else {}
         self._prefixes = Prefixes(view.cluster, [*blocks, *(Block(cidr) for cidr in self._underlay)], version)

@@ -14,6 +14,8 @@ from socketplane.model.types import LABEL_CONTAINER, Address, Cluster, Network, 
 _NONE: Labels = MappingProxyType({})
 _ENDS = 2
 """Bits of the smallest subnet that has a first and a last address which nobody can have."""
+_LARGEST = 1 << 64
+"""As many as a link's subnet of IPv6 has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,11 @@ def parse_range(text: str, field: str = "range") -> tuple[Address, Address]:
     if first.version != last.version or int(first) > int(last):
         raise InvalidInput(f"{first} does not come before {last}", field=field, remedy="write the lower one first")
     for address in (first, last):
-        if address.is_multicast or address.is_loopback or address.is_unspecified or address.is_reserved:
+        link_local = address.version == 6 and address.is_link_local
+        if address.is_multicast or address.is_loopback or address.is_unspecified or address.is_reserved or link_local:
             raise InvalidInput(f"{address} can't be a container's address", field=field, remedy="choose others")
+    if int(last) - int(first) >= _LARGEST:
+        raise InvalidInput("a pool has 2^64 addresses at most", field=field, remedy="name a /64, or a part of it")
     return first, last
 
 
@@ -112,6 +117,7 @@ def taken_by(pool: AddressPool, cluster: Cluster, networks: Iterable[Network]) -
         "the cluster's pool": cluster.pool,
         "the hosts' own ports": cluster.hosts,
         "the cluster's IPv6 pool": cluster.pool6,
+        "the hosts' own ports over IPv6": cluster.hosts6,
     }
     found = next((f"{subnet}, {what}" for what, subnet in inside.items() if pool.overlaps(subnet)), "")
     if found:

@@ -41,7 +41,8 @@ def verdict(
     if (service := service_at(view, destination)) is not None:
         return to_service(view, source, service, protocol, port, version=6 if destination == service.address6 else 4)
     if (held := holder(view, destination)) is not None:
-        packet = Packet(view, _seen(source, held), held, protocol, port, version)
+        version = destination.version if isinstance(destination, IPv6Address) else 4
+        packet = Packet(view, _seen(source, held, version), held, protocol, port, version)
         packet.steps.append(f"{destination} is a floating address of {name_of(held, view.networks)}")
         return _judged(packet)
     found = behind(view, destination, protocol, port, version)
@@ -225,7 +226,8 @@ def _ingress(packet: Packet) -> Verdict:
     if isinstance(source, Endpoint) and source.network == destination.network:
         return _default(packet, "free inside a network: no ingress policy selects the destination")
     if isinstance(source, IPv4Address | IPv6Address):
-        what = "floating addresses" if floats(packet.view, destination) else "published ports and routed networks"
+        held = [each for each in floats(packet.view, destination) if each.version == source.version]
+        what = "floating addresses" if held else "published ports and routed networks"
         return _default(packet, f"{what} are open to all outside: no ingress policy selects it")
     reason = "networks are isolated unless an ingress policy of the target allows it"
     return packet.decide(False, ISOLATION, reason, rule=ISOLATION)

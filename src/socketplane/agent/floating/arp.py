@@ -20,7 +20,7 @@ _UNSPECIFIED = bytes(4)
 PROBES = 3
 PROBE_EVERY = 0.12
 """Seconds. RFC 5227 takes seconds for it; a container that moved shall be reachable again within one."""
-_SETTLE = 0.2
+SETTLE = 0.2
 
 
 def taken(place: Place, addresses: Collection[IPv4Address]) -> dict[IPv4Address, str]:
@@ -32,7 +32,7 @@ def taken(place: Place, addresses: Collection[IPv4Address]) -> dict[IPv4Address,
             for packed, address in wanted.items():
                 if address not in found:
                     wire.send(_PACKET.pack(_EVERYBODY, mac, ETH_P_ARP, _HEAD, _REQUEST, mac, _UNSPECIFIED, _NOBODY, packed))
-            for other, sender, target in _heard(wire, PROBE_EVERY if number < PROBES - 1 else _SETTLE):
+            for other, sender, target in _heard(wire, PROBE_EVERY if number < PROBES - 1 else SETTLE):
                 key = target if sender == _UNSPECIFIED else sender
                 if other != mac and key in wanted:
                     found[wanted[key]] = other.hex(":")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from ipaddress import IPv4Address
 from typing import Protocol
 
 import structlog
 
 from socketplane import wire
-from socketplane.agent.floating.kernel import BY_ROUTES, NO_LINK, Nowhere, Place
+from socketplane.agent.floating.kernel import BY_ROUTES, NO_LINK, Held, Nowhere, Place
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.link import Link
 from socketplane.agent.state import State
@@ -33,22 +32,22 @@ class Ground(Protocol):
     def lead(self) -> Callable[[Collection[Claim]], Awaitable[None]]:
         """Has the firewall lead addresses to containers, and no others; it is so when this returns."""
 
-    async def held(self) -> frozenset[IPv4Address]:
+    async def held(self) -> frozenset[Held]:
         """Return the addresses that the kernel answers for."""
 
-    async def places(self, addresses: Collection[IPv4Address]) -> Mapping[IPv4Address, Place | Nowhere]:
+    async def places(self, addresses: Collection[Address]) -> Mapping[Address, Place | Nowhere]:
         """Return where addresses are at home."""
 
-    async def hold(self, addresses: Mapping[IPv4Address, Place]) -> None:
+    async def hold(self, addresses: Mapping[Address, Place]) -> None:
         """Answer for addresses, and tell the LAN."""
 
-    async def release(self, addresses: Collection[IPv4Address]) -> None:
+    async def release(self, addresses: Collection[Held]) -> None:
         """Answer for addresses no longer."""
 
-    async def taken(self, addresses: Mapping[IPv4Address, Place]) -> Mapping[IPv4Address, str]:
+    async def taken(self, addresses: Mapping[Address, Place]) -> Mapping[Address, str]:
         """Return which of these can't be taken, and why."""
 
-    async def announce(self, addresses: Mapping[IPv4Address, Place]) -> None:
+    async def announce(self, addresses: Mapping[Address, Place]) -> None:
         """Tell the LAN that addresses are here."""
 
 
@@ -61,12 +60,12 @@ class Claimer:
         self._ground = ground
         self._interval = interval
         self._wanted = asyncio.Event()
-        self._places: dict[IPv4Address, Place] = {}
+        self._places: dict[Address, Place] = {}
         """Of what is claimed."""
-        self._problems: dict[IPv4Address, str] = {}
-        self._attempts: dict[IPv4Address, int] = {}
-        self._announced: dict[IPv4Address, int] = {}
-        self._seen: dict[IPv4Address, IPv4Address] = {}
+        self._problems: dict[Address, str] = {}
+        self._attempts: dict[Address, int] = {}
+        self._announced: dict[Address, int] = {}
+        self._seen: dict[Address, Address] = {}
         """What was wanted when it was last looked at."""
         self.by_routes: Callable[[int], bool] = lambda _: False
         """Tells whether routers are told of addresses of a version of IP, so that some may be of no link's subnet."""
@@ -95,7 +94,7 @@ class Claimer:
         """Lead again what is held, before anybody makes the firewall anew: what is open goes on."""
         if self._ground is None:
             return
-        held = await self._ground.held()
+        held = {each.address for each in await self._ground.held()}
         targets = {address: target for address, target in self._targets().items() if address in held}
         for address, place in self._reachable(await self._ground.places(targets), held).items():
             if isinstance(place, Place):
@@ -108,20 +107,28 @@ class Claimer:
             await self.reconcile()
             await woken(self._wanted, self._pause())
 
+    async def look(self) -> None:
+        """See whether the kernel gave up what is claimed, as it does with IPv6's when their link goes down."""
+        six = {place.holding(address) for address, place in self._places.items() if address.version == 6}
+        if six and self._ground is not None and not six <= await self._ground.held():
+            self._wanted.set()
+
     async def reconcile(self) -> None:
         """Claim what is wanted and not here, give back what is here and not wanted."""
         if self._ground is None:
             return
         ground, targets = self._ground, self._targets()
         self._seen = targets
-        held = await ground.held()
-        places = self._reachable(await ground.places(targets), held)
+        holding = await ground.held()
+        places = self._reachable(await ground.places(targets), {each.address for each in holding})
         self._forget(targets)
         good = {address: place for address, place in places.items() if isinstance(place, Place)}
         problems = {address: place.reason for address, place in places.items() if isinstance(place, Nowhere)}
-        if leaving := held - good.keys():
+        right = holding & {place.holding(address) for address, place in good.items()}
+        held = {each.address for each in right}
+        if leaving := holding - right:
             await ground.release(leaving)
-            _log.info("floating.released", addresses=sorted(map(str, leaving)))
+            _log.info("floating.released", addresses=sorted(str(each.address) for each in leaving))
         coming = {address: place for address, place in good.items() if address not in held}
         if coming:
             await self._lead_only(targets, good.keys() & held)  # whom it leads to no more shall not wait for a probe
@@ -142,8 +149,8 @@ class Claimer:
         await self._announce()
 
     def _reachable(
-        self, places: Mapping[IPv4Address, Place | Nowhere], held: Collection[IPv4Address]
-    ) -> dict[IPv4Address, Place | Nowhere]:
+        self, places: Mapping[Address, Place | Nowhere], held: Collection[Address]
+    ) -> dict[Address, Place | Nowhere]:
         """Return where addresses are at home, of no link's subnet those that routers are told of.
 
         What is held stays while the controller has not said yet whether they are.
@@ -162,10 +169,10 @@ class Claimer:
             told = {address: self._announced[address] + 1 for address in due}
             self._announced = {address: times for address, times in told.items() if times < ANNOUNCED}
 
-    async def _lead(self, targets: Mapping[IPv4Address, IPv4Address]) -> None:
+    async def _lead(self, targets: Mapping[Address, Address]) -> None:
         await self._lead_only(targets, self._places)
 
-    async def _lead_only(self, targets: Mapping[IPv4Address, IPv4Address], which: Collection[IPv4Address]) -> None:
+    async def _lead_only(self, targets: Mapping[Address, Address], which: Collection[Address]) -> None:
         if self._ground is not None:
             here = {address: self._places[address] for address in which if address in self._places}
             await self._ground.lead({Claim(address, targets[address], place.name) for address, place in here.items()})
@@ -180,16 +187,21 @@ class Claimer:
         if self._targets() != self._seen:
             self._wanted.set()
 
-    def _targets(self) -> dict[IPv4Address, IPv4Address]:
+    def _targets(self) -> dict[Address, Address]:
         """Return what is wanted: addresses that endpoints of this host hold, and those endpoints' own."""
-        records = ((address, self._state.endpoints.get(key)) for address, key in self._state.floating.items())
-        return {address: record.address for address, record in records if record and isinstance(address, IPv4Address)}
+        found: dict[Address, Address] = {}
+        for address, key in self._state.floating.items():
+            record = self._state.endpoints.get(key)
+            target = record and (record.address if address.version == 4 else record.address6)
+            if target:
+                found[address] = target
+        return found
 
-    def _forget(self, targets: Collection[IPv4Address]) -> None:
+    def _forget(self, targets: Collection[Address]) -> None:
         self._attempts = {address: count for address, count in self._attempts.items() if address in targets}
         self._announced = {address: times for address, times in self._announced.items() if address in targets}
 
-    def _note(self, problems: dict[IPv4Address, str]) -> None:
+    def _note(self, problems: dict[Address, str]) -> None:
         for address, problem in problems.items():
             if self._problems.get(address) != problem:
                 _log.warning("floating.not_claimed", address=str(address), reason=problem)

@@ -22,7 +22,7 @@ def expose(draft: Draft, body: wire.Expose, silent: Collection[str]) -> Floating
     """
     intent = draft.intent
     labels = _labels(body)
-    network = _network(intent, labels, body.network)
+    network = _network(intent, labels, body.network, _version(intent, body))
     mine = [floating for floating in intent.floating.values() if (floating.network, floating.labels) == (network, labels)]
     if body.address is not None:
         there = intent.floating.get(body.address)
@@ -56,12 +56,21 @@ def _labels(body: wire.Expose) -> dict[str, str]:
     return {LABEL_CONTAINER: body.container} if body.container else body.labels
 
 
-def _network(intent: Intent, labels: dict[str, str], name: str | None) -> str:
-    """Return the network on which such containers are."""
+def _version(intent: Intent, body: wire.Expose) -> int:
+    """Return of what version of IP the address will be."""
+    if body.address is not None:
+        return body.address.version
+    pools = [found for key, found in intent.pools.items() if body.pool in (None, key)]
+    return 6 if pools and all(found.first.version == 6 for found in pools) else 4
+
+
+def _network(intent: Intent, labels: dict[str, str], name: str | None, version: int) -> str:
+    """Return the network on which such containers are, with an address of that version of IP."""
     asked = intent.network(name) if name is not None else None
     subject = subject_of(labels)
     keys = intent.endpoints_of_network.get(asked.id, ()) if asked else intent.endpoints
-    found = {intent.endpoints[key].network for key in keys if selects(labels, intent.endpoints[key], intent)}
+    fit = [intent.endpoints[key] for key in keys if selects(labels, intent.endpoints[key], intent)]
+    found = {endpoint.network for endpoint in fit}
     where = f" to network {asked.name}" if asked else ""
     if not found:
         raise NotFound(
@@ -73,6 +82,15 @@ def _network(intent: Intent, labels: dict[str, str], name: str | None) -> str:
     if not open_ones:
         names = ", ".join(sorted(map(intent.network_name, found)))
         raise Conflict(f"{names} is internal: nothing leads in or out", field="network", remedy="choose another network")
+    if version == 6:
+        six = {intent.network_name(endpoint.network) for endpoint in fit if endpoint.address6 is not None}
+        if not six.intersection(open_ones):
+            raise Conflict(
+                f"{subject} has no IPv6 on {', '.join(open_ones)}",
+                field="network",
+                remedy="attach it to a network with IPv6 (`socketplane network create --ipv6`), or give it an IPv4 address",
+            )
+        open_ones = [each for each in open_ones if each in six]
     if len(open_ones) > 1:
         raise InvalidInput(
             f"{subject} is on {', '.join(open_ones)}", field="network", remedy="say which one is meant: --network"

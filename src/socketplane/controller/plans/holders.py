@@ -48,4 +48,6 @@ def _fits(intent: Intent, floating: Floating, endpoint: Endpoint) -> bool:
     network = intent.networks.get(endpoint.network)
     if network is None or network.name != floating.network or network.internal:
         return False
+    if floating.address.version == 6 and endpoint.address6 is None:
+        return False
     return selects(floating.labels, endpoint, intent)

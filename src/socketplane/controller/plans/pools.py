@@ -5,7 +5,7 @@ from __future__ import annotations
 from socketplane import wire
 from socketplane.controller.draft import Draft
 from socketplane.controller.intent import Intent
-from socketplane.errors import InUse, NameInUse, NotFound, SubnetOverlap, Unsupported
+from socketplane.errors import InUse, NameInUse, NotFound, SubnetOverlap
 from socketplane.model.floating import AddressPool, parse_range, taken_by
 from socketplane.model.types import Address
 
@@ -16,8 +16,6 @@ def create(draft: Draft, body: wire.PoolCreate) -> AddressPool:
     """Make a pool; one of that name with the same addresses is returned as it is."""
     intent = draft.intent
     first, last = parse_range(body.range)
-    if first.version == 6:
-        raise Unsupported("floating addresses are of IPv4 only", field="range", remedy="name IPv4 addresses")
     pool = AddressPool(body.name, first, last, draft.now)
     there = intent.pools.get(body.name)
     if there is not None:
