@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -q --durations=10
 SIDE_BY_SIDE := -n 3
 FILES_SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-all bench lint format docs clean
+.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-versions test-all bench lint format docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -60,21 +60,26 @@ test-databases: packages venv
 test-lab: packages venv
 	@$(PYTEST) $(FILES_SIDE_BY_SIDE) tests/datapath tests/cluster tests/lab -m "not slow"
 
-test-all: packages venv lint ## also what is slow
+test-versions: venv ## tests on the Open vSwitch and OVN of each supported Debian release
+	@packaging/packages debootstrap
+	@$(BIN)/python -m releases test $(ARGS)
+
+test-all: packages venv lint test-versions ## also what is slow
 	@$(PYTEST) tests
 
-bench: packages venv ## measure beside peers in the same run
+bench: venv ## measure beside peers in the same run
+	@packaging/packages debootstrap
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: venv ## format, lint, types, layers
-	@$(BIN)/ruff format --check src tests bench
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench releases
+	@$(BIN)/ruff check src tests bench releases
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 format: venv
-	@$(BIN)/ruff format src tests bench
-	@$(BIN)/ruff check --fix src tests bench
+	@$(BIN)/ruff format src tests bench releases
+	@$(BIN)/ruff check --fix src tests bench releases
 
 docs: venv ## the command line's and the API's reference, from the code
 	@$(BIN)/python packaging/docs.py

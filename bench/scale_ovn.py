@@ -1,7 +1,6 @@
 """A whole OVN with one host, in a directory: databases, ovn-northd, ovn-controller, and a switch beside the machine's.
 
-The switch has the userspace datapath and a network namespace that goes with its process. SOCKETPLANE_OVN_ROOT takes the
-programs of another release, from a folder that debootstrap made.
+The switch has the userspace datapath and a network namespace that goes with its process.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from uuid import UUID, uuid4
 from socketplane.compile import TABLES
 from socketplane.ovsdb import Client, Operation, Replica, by_uuid, insert, mutate, update
 
-ROOT = Path(os.environ.get("SOCKETPLANE_OVN_ROOT", "/"))
 CHASSIS = "chassis-here"
 BRIDGE = "br-int"
 PATIENCE = 240.0
@@ -25,18 +23,9 @@ PATIENCE = 240.0
 COUNT = mutate("NB_Global", (), [("nb_cfg", "+=", 1)])
 
 
-def program(name: str) -> list[str]:
-    """Return the command of a program of the chosen release, with its own libraries."""
-    if Path("/") == ROOT:
-        return [name]
-    loader = next((ROOT / "usr/lib").glob("*/ld-linux*.so.*"))
-    file = next(path for folder in ("usr/bin", "usr/sbin") if (path := ROOT / folder / name).exists())
-    return [str(loader), "--library-path", str(loader.parent), str(file)]
-
-
 async def version() -> str:
     """Return the release of OVN."""
-    return (await _run(*program("ovn-northd"), "--version")).splitlines()[0].split()[-1]
+    return (await _run("ovn-northd", "--version")).splitlines()[0].split()[-1]
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ async def ovn(directory: Path) -> AsyncIterator[Ovn]:
 
 async def _database(ends: contextlib.AsyncExitStack, directory: Path, name: str, schema: str) -> tuple[str, int]:
     """Start a database server; return how to reach it, and its process."""
-    await _run(*program("ovsdb-tool"), "create", str(directory / name), str(ROOT / "usr/share" / f"{schema}.ovsschema"))
+    await _run("ovsdb-tool", "create", str(directory / name), f"/usr/share/{schema}.ovsschema")
     socket = directory / f"{name}.sock"
     pid = await _daemon(
         ends, directory, f"ovsdb-{name}", ["ovsdb-server", f"--remote=punix:{socket}", str(directory / name)]
@@ -165,7 +154,7 @@ async def _daemon(
     first = ["unshare", "--net"] if alone else []
     folder = str(directory)
     env = {**os.environ, "OVS_RUNDIR": folder, "OVN_RUNDIR": folder, "OVS_SYSCONFDIR": folder, "OVS_DBDIR": folder}
-    process = await asyncio.create_subprocess_exec(*first, *program(command[0]), *command[1:], *options, env=env)
+    process = await asyncio.create_subprocess_exec(*first, *command, *options, env=env)
     ends.push_async_callback(_end, process)
     control = directory / f"{command[0]}.{process.pid}.ctl"
     async with asyncio.timeout(15):

@@ -1,11 +1,12 @@
-"""The figures about OVN with many policies and ports: this machine's release, and another's if there is one."""
+"""The figures about OVN with many policies and ports, of each supported release."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
+
+from releases.programs import SUITES, environment
 
 from bench.plot import Panel, svg
 from bench.policy_report import child
@@ -22,8 +23,6 @@ ABOUT = (
     "them where northd is incremental."
 )
 SIZES = (100, 1000, 10_000)
-OTHER = "SOCKETPLANE_OVN_ROOT"
-"""Where another release is: see scale_ovn."""
 _TIMES = (
     ("attach_known", "attach, segments that have members"),
     ("attach_first", "attach, the first of a segment"),
@@ -39,16 +38,15 @@ Sizes = Mapping[int, Mapping[str, Sequence[float]]]
 
 def measure() -> tuple[list[Figure], str]:
     """Return the table and the picture."""
-    without = {key: value for key, value in os.environ.items() if key != OTHER}
-    releases: dict[str, Sizes] = {}
-    for environment in [without] + ([dict(os.environ)] if OTHER in os.environ else []):
-        sizes = {size: _one(size, environment) for size in SIZES}
-        releases[sizes[SIZES[0]]["ovn"]] = {size: found["figures"] for size, found in sizes.items()}
-    return [figure for name, sizes in releases.items() for figure in _figures(name, sizes[SIZES[-1]])], picture(releases)
+    measured: dict[str, Sizes] = {}
+    for suite in SUITES:
+        sizes = {size: _one(size, environment(suite)) for size in SIZES}
+        measured[sizes[SIZES[0]]["ovn"]] = {size: found["figures"] for size, found in sizes.items()}
+    return [figure for name, sizes in measured.items() for figure in _figures(name, sizes[SIZES[-1]])], picture(measured)
 
 
-def _one(size: int, environment: Mapping[str, str]) -> Any:
-    return child("bench.scale", "-o", "json", f"--endpoints={size}", environment=environment)
+def _one(size: int, variables: Mapping[str, str]) -> Any:
+    return child("bench.scale", "-o", "json", f"--endpoints={size}", environment=variables)
 
 
 def _figures(release: str, figures: Mapping[str, Sequence[float]]) -> list[Figure]:

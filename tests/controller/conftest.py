@@ -30,8 +30,14 @@ def keys(tmp_path):
 
 
 @pytest.fixture
-async def databases(tmp_path):
-    async with support.databases(tmp_path) as made:
+def schema(request):
+    """The northbound's: OVN's own, or what a test asks for."""
+    return getattr(request, "param", support.NB_SCHEMA)
+
+
+@pytest.fixture
+async def databases(tmp_path, schema):
+    async with support.databases(tmp_path, schema) as made:
         yield made
 
 

@@ -1,15 +1,10 @@
 """ClusterNetworkPolicies through the API: one name in the cluster, no network."""
 
-import asyncio
-import json
-
 import pytest
 
-from socketplane.controller.schema import SCHEMA_FILE
 from socketplane.errors import InvalidInput, NotFound, Unsupported
 from socketplane.ovsdb import Client, by_uuid, update
 from support import controller as support
-from support.ovsdb_server import OvsdbServer
 from support.steps import attach
 
 
@@ -65,6 +60,7 @@ async def test_one_name_on_a_network_and_in_the_cluster_are_two_policies(world):
         await apply(world, cluster_policy("guard"), cluster_policy("guard", 5))
 
 
+@pytest.mark.parametrize("schema", [support.northbound_schema(tiers=False)], indirect=True, ids=["no tiers"])
 async def test_what_this_ovn_can_not_express_changes_nothing(world, databases):
     """The northbound's schema decides: that of OVN 23.03 has no tiers of ACLs."""
     await apply(world, cluster_policy("guard"))
@@ -89,17 +85,9 @@ async def test_what_this_ovn_can_not_express_changes_nothing(world, databases):
     assert world.active.reconciler.gap() == []
 
 
-async def test_tiers_of_acls_make_pass_possible(tmp_path, keys):
-    schema = json.loads(await asyncio.to_thread(support.NB_SCHEMA.read_text))
-    columns = schema["tables"]["ACL"]["columns"]  # as OVN 23.06 has them
-    columns["tier"] = {"type": {"key": {"type": "integer", "minInteger": 0, "maxInteger": 3}}}
-    columns["action"]["type"]["key"]["enum"][1].append("pass")
-    async with (
-        OvsdbServer(SCHEMA_FILE, tmp_path / "intent") as intent,
-        OvsdbServer(schema, tmp_path / "northbound") as northbound,
-        support.controller(support.Databases(tmp_path, intent, northbound), keys) as controller,
-    ):
-        assert (await apply(controller, cluster_policy("guard", action="Pass")))[0][3] == "created"
+@pytest.mark.parametrize("schema", [support.northbound_schema(tiers=True)], indirect=True, ids=["tiers"])
+async def test_tiers_of_acls_make_pass_possible(controller):
+    assert (await apply(controller, cluster_policy("guard", action="Pass")))[0][3] == "created"
 
 
 async def test_one_that_can_not_be_understood_closes_everything(world, databases):

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from socketplane.errors import Forbidden, InvalidInput, Unsupported
+from support import controller as support
 from support.steps import attach
 
 
@@ -86,6 +87,7 @@ async def test_a_policy_is_applied_even_if_nothing_can_be_said_of_it(world, monk
     assert (outcome["revision"], outcome["warnings"]) == (1, [])
 
 
+@pytest.mark.parametrize("schema", [support.northbound_schema(tiers=False)], indirect=True, ids=["no tiers"])
 async def test_what_applying_would_refuse_is_refused(world):
     guard = {"apiVersion": "policy.networking.k8s.io/v1alpha2", "kind": "ClusterNetworkPolicy"}
     rule = {"action": "Pass", "from": [{"namespaces": {}}]}

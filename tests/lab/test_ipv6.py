@@ -13,7 +13,7 @@ from socketplane.lab.machine import Machine
 from support.outside6 import WORLD, outside6
 from support.world import Host, World, allow, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 ECHO = ("socat", "TCP6-LISTEN:7,fork,reuseaddr", "EXEC:cat")
 MEGABYTE = "1000000"
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.world import Host, World, allow, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 GROUP = "239.1.1.1"
 
 

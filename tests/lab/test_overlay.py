@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import pytest
 
 from socketplane.lab.images import IMAGE
 from support.world import SERVE, Host, World, allow
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 MEGABYTES = 4
 RUNS, AT_ONCE = 50, 4
 
@@ -18,6 +19,16 @@ async def _push(source: Host, name: str, address: str) -> str:
     """Send bulk through the echo server and return how many bytes came back."""
     command = f"head -c {MEGABYTES}000000 /dev/zero | socat -t 20 - TCP:{address}:7 | wc -c"
     return (await source.inside(name, "sh", "-c", command, timeout=60)).out.strip()
+
+
+async def test_hosts_run_the_chosen_release(world: World) -> None:
+    """What tests outside a lab take by PATH, a lab's machines take as well: make test-versions counts on it."""
+    daemons = {"ovs-vswitchd": "/run/openvswitch", "ovn-controller": "/run/ovn"}
+    for host in world.hosts:
+        for daemon, folder in daemons.items():
+            chosen = (await asyncio.to_thread(subprocess.check_output, [daemon, "--version"], text=True)).splitlines()[0]
+            control = (await host.machine.run("sh", "-c", f"echo {folder}/{daemon}.*.ctl")).out.strip()
+            assert (await host.machine.run("ovs-appctl", "-t", control, "version")).out.splitlines()[0] == chosen
 
 
 async def test_ping_and_bulk_on_one_host_and_across(world: World) -> None:

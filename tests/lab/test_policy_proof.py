@@ -17,7 +17,7 @@ from support.random_cluster import Draw
 from support.rendered import document_of
 from support.world import World
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 ROUNDS = int(os.environ.get("SOCKETPLANE_ROUNDS", "7"))
 CONNECTIONS = int(os.environ.get("SOCKETPLANE_CONNECTIONS", "100"))
 SEED = int(os.environ.get("SOCKETPLANE_SEED", "282"))

@@ -12,7 +12,7 @@ import pytest
 from socketplane.lab.machine import Machine
 from support.world import Host, World, allow, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 
 # Tells each client its address: TCP on 80, UDP on 53.
 WHO = (

@@ -10,7 +10,7 @@ import pytest
 
 from support.world import ECHO, STREAM, Host, World, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from support.world import SERVE, Host, World, allow
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 
 
 async def _matrix(world: World, placed: dict[str, Host], addresses: dict[str, str]) -> set[tuple[str, str]]:

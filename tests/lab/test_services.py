@@ -10,7 +10,7 @@ import pytest
 
 from support.world import SERVE, Host, World, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 
 WHO = ("socat", "TCP-LISTEN:8080,fork,reuseaddr", "SYSTEM:echo $HOSTNAME")
 

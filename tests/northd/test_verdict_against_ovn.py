@@ -1,7 +1,6 @@
 """OVN itself agrees with the verdict: generated clusters and packets, judged by ovn-northd's flows through ovn-trace.
 
-A long run: SOCKETPLANE_CLUSTERS=2000 SOCKETPLANE_PACKETS=400 SOCKETPLANE_SEED=1000. With SOCKETPLANE_OVN_ROOT, another
-release's OVN.
+A long run: SOCKETPLANE_CLUSTERS=2000 SOCKETPLANE_PACKETS=400 SOCKETPLANE_SEED=1000.
 """
 
 from __future__ import annotations

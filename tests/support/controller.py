@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -25,6 +26,19 @@ from support.ovsdb_server import OvsdbServer
 from support.ports import free_port
 
 NB_SCHEMA = Path("/usr/share/ovn/ovn-nb.ovsschema")
+
+
+def northbound_schema(*, tiers: bool) -> dict[str, Any]:
+    """Return OVN's schema with tiers of ACLs, as 23.06 brought them, or without, whatever is installed."""
+    schema: dict[str, Any] = json.loads(NB_SCHEMA.read_text())
+    columns = schema["tables"]["ACL"]["columns"]
+    columns.pop("tier", None)
+    actions = [action for action in columns["action"]["type"]["key"]["enum"][1] if action != "pass"]
+    if tiers:
+        columns["tier"] = {"type": {"key": {"type": "integer", "minInteger": 0, "maxInteger": 3}}}
+        actions.append("pass")
+    columns["action"]["type"]["key"]["enum"][1] = actions
+    return schema
 
 
 class Clock:
@@ -47,10 +61,10 @@ class Databases:
 
 
 @asynccontextmanager
-async def databases(directory: Path) -> AsyncIterator[Databases]:
+async def databases(directory: Path, schema: Path | Mapping[str, Any] = NB_SCHEMA) -> AsyncIterator[Databases]:
     async with (
         OvsdbServer(SCHEMA_FILE, directory / "intent") as intent,
-        OvsdbServer(NB_SCHEMA, directory / "northbound") as northbound,
+        OvsdbServer(schema, directory / "northbound") as northbound,
     ):
         yield Databases(directory, intent, northbound)
 

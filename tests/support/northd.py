@@ -17,22 +17,12 @@ from socketplane.ovsdb import Client, Replica, insert, mutate
 from socketplane.ovsdb.operations import Operation
 from support.ovsdb_server import OvsdbServer
 
-ROOT = Path(os.environ.get("SOCKETPLANE_OVN_ROOT", "/"))
-"""Where Debian's OVN is: the machine's, or another release's in a folder that debootstrap made."""
-SCHEMAS = ROOT / "usr/share/ovn"
+SCHEMAS = Path("/usr/share/ovn")
 MOST_LOOKUPS = 12000
 """Conntrack lookups of one Tracer: ovn-trace counts them over its whole life, and takes later ones for established."""
 
 LOOKUPS = 4
 """What one packet needs at most: its source's and its destination's, twice where a load balancer is asked."""
-
-
-def program(name: str) -> list[str]:
-    """Return the command of a program of that OVN, with its own libraries."""
-    if Path("/") == ROOT:
-        return [name]
-    libraries = ROOT / "usr/lib/x86_64-linux-gnu"
-    return [str(ROOT / "lib64/ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(ROOT / "usr/bin" / name)]
 
 
 class Northd:
@@ -75,7 +65,7 @@ class Northd:
         control = self.directory / "trace.ctl"
         pidfile = self.directory / "trace.pid"
         process = await asyncio.create_subprocess_exec(
-            *program("ovn-trace"), f"--db={self._southbound}", "--detach", f"--unixctl={control}", f"--pidfile={pidfile}",
+            "ovn-trace", f"--db={self._southbound}", "--detach", f"--unixctl={control}", f"--pidfile={pidfile}",
             f"--log-file={self.directory / 'trace.log'}", "--no-chdir", *(["--ct", "new"] * MOST_LOOKUPS),
             stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
@@ -132,7 +122,7 @@ async def northd(directory: Path) -> AsyncIterator[Northd]:
         OvsdbServer(SCHEMAS / "ovn-sb.ovsschema", directory / "sb") as southbound,
     ):
         process = await asyncio.create_subprocess_exec(
-            *program("ovn-northd"), f"--ovnnb-db={northbound.remote}", f"--ovnsb-db={southbound.remote}",
+            "ovn-northd", f"--ovnnb-db={northbound.remote}", f"--ovnsb-db={southbound.remote}",
             f"--unixctl={directory / 'northd.ctl'}", f"--log-file={directory / 'northd.log'}", "--verbose=console:off",
             "--no-chdir", stderr=asyncio.subprocess.DEVNULL,
         )  # fmt: skip

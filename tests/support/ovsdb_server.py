@@ -27,10 +27,10 @@ async def run(*command: str | Path) -> str:
 class OvsdbServer:
     """`async with OvsdbServer(schema, directory) as server:` ... `server.remote`.
 
-    `schema` is a schema file or a schema as a dict. With `cluster` the database is a RAFT cluster of this server, or
-    with `join` (another server's `raft`) joins that one's. `tls` (key, certificate, CA) makes `ssl_remote` available;
-    `tcp_remote` always is. `wrap` is put before the server's command line (without the database's file, if not
-    `names_database`). Data survive stop() and kill(); a file that is
+    `schema` is a schema file, which the programs read (another release's have their own), or a schema as a dict. With
+    `cluster` the database is a RAFT cluster of this server, or with `join` (another server's `raft`) joins that one's.
+    `tls` (key, certificate, CA) makes `ssl_remote` available; `tcp_remote` always is. `wrap` is put before the server's
+    command line (without the database's file, if not `names_database`). Data survive stop() and kill(); a file that is
     there before is served as it is.
     """
 
@@ -85,13 +85,13 @@ class OvsdbServer:
     async def _create(self) -> None:
         if await asyncio.to_thread(self.database.exists):
             return
-        schema = self._directory / "schema.json"
-        text = (
-            await asyncio.to_thread(self._schema.read_text) if isinstance(self._schema, Path) else json.dumps(self._schema)
-        )
-        await asyncio.to_thread(schema.write_text, text)
+        schema = self._schema
+        if not isinstance(schema, Path):
+            text, schema = json.dumps(schema), self._directory / "schema.json"
+            await asyncio.to_thread(schema.write_text, text)
         if self._join is not None:
-            await run("ovsdb-tool", "join-cluster", self.database, json.loads(text)["name"], self.raft, self._join)
+            name = (await run("ovsdb-tool", "schema-name", schema)).strip()
+            await run("ovsdb-tool", "join-cluster", self.database, name, self.raft, self._join)
         elif self._cluster:
             await run("ovsdb-tool", "create-cluster", self.database, schema, self.raft)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -29,4 +30,4 @@ async def attach(client: ControllerClient, network: dict[str, Any], number: int,
 def ports(controller: Any) -> dict[str, Any]:
     """Return the endpoints' ports of the northbound, by name."""
     rows = controller.active.reconciler.northbound.replica["Logical_Switch_Port"].values()
-    return {row["name"]: row for row in rows if row["name"].startswith("sp-")}
+    return {row["name"]: row for row in rows if re.fullmatch("sp-[0-9a-f]{64}", row["name"])}
