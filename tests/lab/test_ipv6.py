@@ -172,3 +172,77 @@ async def test_ipv6_out_and_in_and_from_hosts(world: World) -> None:
         "sh", "-c", "cd /proc/sys/net/ipv6/conf; cat all/forwarding default/forwarding eth0/forwarding"
     )
     assert state.out.split() == ["1", "0", "0"], "the one switch, and no more"
+
+
+FLOATING = "2001:db8:19::100"
+
+
+async def _floating(world: World) -> str:
+    """Return how the address is, and where."""
+    (found,) = await world.first.read("expose", "ls")
+    return f"{found['state']} {found['host']} {found['problem']}".strip()
+
+
+async def _hardware(machine: Machine, *what: str) -> str:
+    """Return the MAC of a link, or of a neighbour as far as it is known."""
+    (told, *_) = json.loads((await machine.run("ip", "-6", "-json", *what)).out) or [{}]
+    return str(told.get("lladdr") or told.get("address"))
+
+
+async def test_a_floating_address_moves_with_its_container(world: World) -> None:
+    h1, h2, _ = world.hosts
+    fabric, known = world.lab.fabric, ("neigh", "show", FLOATING, "dev", "mgmt")
+    await world.network("six", "--ipv6")
+    await _run(h1, "shop", "six", *WHO)
+    far = await _run(h2, "far", "six", "sleep", "600")
+    await h1.cli("pool", "create", "lan6", f"{FLOATING}-2001:db8:19::10f")
+
+    async def is_so(wanted: str) -> None:
+        async def so() -> bool:
+            return await _floating(world) == wanted
+
+        await eventually(wanted, so)
+
+    async def reached() -> bool:
+        return await _seen(fabric, FLOATING, 80) == WORLD
+
+    try:
+        async with outside6(world):
+            assert (await h1.cli("expose", "shop")).out.strip() == FLOATING
+            await is_so("claimed h1")
+            await eventually("a stranger reaches it, with his own address", reached)
+            assert await _seen(h2, FLOATING, 80, inside="far") == far, "containers by OVN, as who they are"
+            office = json.loads(allow("shop", "six", "shop", None))
+            office["spec"]["ingress"] = [{"from": [{"ipBlock": {"cidr": f"{WORLD}/128"}}]}]
+            await world.policy(json.dumps(office))
+
+            async def judged() -> bool:
+                return "timed out" in await _seen(h2, FLOATING, 80) and await reached()
+
+            await eventually("policy judges the real client", judged, timeout=30.0)
+            for client, code in ((WORLD, 0), ("2001:db8:19::2", 3), (far, 3)):
+                assert (await h1.cli("explain", client, f"[{FLOATING}]:80", check=False)).code == code
+            assert await _hardware(fabric, *known) == await _hardware(h1.machine, "link", "show", "eth0")
+            await h1.docker("rm", "-f", "shop")
+            await is_so("vacant")
+            await _run(h2, "shop", "six", *WHO)
+            await is_so("claimed h2")
+
+            async def told() -> bool:
+                return await _hardware(fabric, *known) == await _hardware(h2.machine, "link", "show", "eth0")
+
+            await eventually("who remembers the first host is told of the second", told)
+            await eventually("a stranger meets it there", reached)
+            await h2.docker("rm", "-f", "shop")
+            await is_so("vacant")
+
+            async def gone() -> bool:
+                held = [await host.machine.run("ip", "-6", "address", "show", "to", FLOATING) for host in (h1, h2)]
+                return not any(each.out for each in held)
+
+            await eventually("gone with its container", gone)
+            assert not await reached()
+    finally:
+        for each in await h1.read("expose", "ls"):
+            await h1.cli("expose", "rm", each["address"])
+        await h1.cli("pool", "rm", "lan6")
