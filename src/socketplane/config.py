@@ -10,6 +10,8 @@ REST_PORT = 6675
 """TCP port of the controller's REST API (TLS)."""
 SOUTHBOUND_PORT = 6642
 """TCP port of OVN's southbound database for ovn-controller (TLS)."""
+GENEVE_PORT = 6081
+"""UDP port at which tunnels end."""
 
 RESOLVER_PORT = 6676
 """Port of a host's resolver on the address of its `sp0`; containers ask at port 53, from where they are led to it."""
@@ -42,6 +44,11 @@ class Paths:
     def pki(self) -> Path:
         """ca.crt, host.crt, host.key on every host; ca.key, server.crt, server.key on managers."""
         return self.state / "pki"
+
+    @property
+    def encryption_key(self) -> Path:
+        """WireGuard's private key of this host, where hosts encrypt; mode 0600. It never leaves the host."""
+        return self.state / "wireguard.key"
 
     @property
     def host_file(self) -> Path:

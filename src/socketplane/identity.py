@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
+from socketplane.encryption import Encryption
 from socketplane.errors import InvalidInput, NotFound
 from socketplane.files import private_directory, write_atomic
 
@@ -40,11 +41,18 @@ class HostIdentity:
     hosts: IPv4Network = IPv4Network("169.254.192.0/20")
     prefix: int = 22
     """Prefix length of networks that are cut from the pool (decided on the first manager)."""
+    encryption: Encryption | None = None
+    """How hosts encrypt what they send one another (decided on the first manager); None: they don't."""
 
     @property
     def manager(self) -> bool:
         """Whether the cluster's databases and a controller are on this host."""
         return self.role == "manager"
+
+    @property
+    def tunnel(self) -> IPv4Address:
+        """Where other hosts' tunnels end here."""
+        return self.encryption.address(self.gateway, self.hosts) if self.encryption else self.address
 
     @staticmethod
     def load(path: Path) -> HostIdentity:
@@ -80,6 +88,11 @@ def _to_json(identity: HostIdentity) -> dict[str, Any]:
         "pool": str(identity.pool),
         "hosts": str(identity.hosts),
         "prefix": identity.prefix,
+        "encryption": identity.encryption
+        and {
+            "network": str(identity.encryption.network),
+            "port": identity.encryption.port,
+        },
     }
 
 
@@ -102,4 +115,9 @@ def _from_json(data: Mapping[str, Any]) -> HostIdentity:
         pool=IPv4Network(data["pool"]),
         hosts=IPv4Network(data["hosts"]),
         prefix=int(data["prefix"]),
+        encryption=_encryption(data.get("encryption")),
     )
+
+
+def _encryption(data: Mapping[str, Any] | None) -> Encryption | None:
+    return Encryption(IPv4Network(data["network"]), int(data["port"])) if data else None

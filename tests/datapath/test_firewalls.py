@@ -16,7 +16,8 @@ from traffic import connects, listening, seen_from, udp
 
 from socketplane.agent.floating.rules import Claim
 from socketplane.agent.gateway import Gateway
-from socketplane.agent.ruleset import GENEVE, Forward
+from socketplane.agent.ruleset import Forward
+from socketplane.config import GENEVE_PORT as GENEVE
 from socketplane.config import RESOLVER_PORT
 from socketplane.model.published import ANY, Published
 from socketplane.model.spec import Protocol

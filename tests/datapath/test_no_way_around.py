@@ -20,7 +20,8 @@ from traffic import connects, listening, seen_from, udp
 
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.hostport import NAME as SP0
-from socketplane.agent.ruleset import GENEVE, Forward
+from socketplane.agent.ruleset import Forward
+from socketplane.config import GENEVE_PORT as GENEVE
 from socketplane.model.published import ANY, Published
 from socketplane.model.spec import Protocol
 from support import frames

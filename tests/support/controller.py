@@ -18,6 +18,7 @@ from socketplane.controller.active import Active
 from socketplane.controller.main import Settings, run
 from socketplane.controller.schema import SCHEMA_FILE
 from socketplane.controller.service import Service
+from socketplane.encryption import Encryption
 from socketplane.identity import HostIdentity
 from socketplane.transport import tls
 from socketplane.transport.client import ControllerClient
@@ -72,7 +73,9 @@ async def databases(directory: Path, schema: Path | Mapping[str, Any] = NB_SCHEM
 class Controller:
     """A running controller: `admin` speaks to its socket, `client(host)` as a host's agent."""
 
-    def __init__(self, databases: Databases, name: str, keys: Path, port: int) -> None:
+    def __init__(
+        self, databases: Databases, name: str, keys: Path, port: int, encryption: Encryption | None = None
+    ) -> None:
         self.databases = databases
         self.keys = keys
         self.port = port
@@ -87,6 +90,7 @@ class Controller:
             southbound=("ssl:127.0.0.1:6642",),
             gateway=IPv4Address("169.254.192.2"),
             pool=IPv4Network("10.192.0.0/10"),
+            encryption=encryption,
         )
         self.service = Service(identity, pki.load_authority(keys), self.clock)
         self._contexts = {host: self._context(host) for host in ("h1", "h2", "h3")}
@@ -128,9 +132,10 @@ async def controller(
     active: bool = True,
     port: int | None = None,
     ahead: float = 0.0,
+    encryption: Encryption | None = None,
 ) -> AsyncIterator[Controller]:
     """Run a controller; with `active` return when it is. Its clock is `ahead` by so many seconds."""
-    made = await asyncio.to_thread(Controller, databases, name, keys, port or free_port())
+    made = await asyncio.to_thread(Controller, databases, name, keys, port or free_port(), encryption)
     made.clock.ahead = ahead
     context = await asyncio.to_thread(tls.server_context, keys)
     settings = Settings(

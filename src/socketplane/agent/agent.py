@@ -18,6 +18,7 @@ from socketplane.agent.conntrack import Conntrack
 from socketplane.agent.cut import Cutter, Ports
 from socketplane.agent.denials import Denials
 from socketplane.agent.docker import Docker
+from socketplane.agent.encryption.tunnels import Device, Tunnels
 from socketplane.agent.floating.claimer import Claimer, Ground
 from socketplane.agent.identity import Identifier
 from socketplane.agent.inventory import Inventory
@@ -86,6 +87,8 @@ class Surroundings:
     ask: Ask | None = None
     """Has containers of these internal networks ask it, too."""
     alarms: Callable[[], Sequence[str]] = field(default=list)
+    encrypting: Device | None = None
+    """For encrypted tunnels; None: they aren't."""
     netlink: Netlink | None = None
     """For the underlay's neighbours; without it they are left alone."""
     switch: Ports | None = None
@@ -166,6 +169,7 @@ class Agent:
             resize_host=around.resize,
             interval=timing.mtu,
         )
+        self.tunnels = self._make_tunnels(around.encrypting)
         self.userspace = self._make_userspace(around.netlink)
         self.cutter = self._make_cutter(around.switch)
         log = LogTail(around.paths.root / "var/log/ovn/ovn-controller.log", self.state.log)
@@ -200,6 +204,7 @@ class Agent:
                 *(self.inner.alarms if self.inner else ()),
                 *self.bgp.alarms,
                 *around.alarms(),
+                *(self.tunnels.alarms if self.tunnels else ()),
                 *(self.userspace.alarms if self.userspace else ()),
                 *(self.cutter.alarms if self.cutter else ()),
             ],
@@ -207,6 +212,7 @@ class Agent:
             floating=lambda: self.claimer.claims,
             installed=around.installed,
             bgp=lambda: self.bgp.status,
+            encryption=lambda: (self.tunnels.public_key, self.tunnels.peers) if self.tunnels else ("", ()),
             interval=timing.report,
         )
         self.inventory.on_event(self.networks.on_event)
@@ -214,6 +220,10 @@ class Agent:
         self.inventory.on_event(self.aliases.on_event)
         self.inventory.on_event(self.conditions.on_event)
         self.link.on_change(self.networks.wake)
+
+    def _make_tunnels(self, device: Device | None) -> Tunnels | None:
+        around = self._around
+        return Tunnels(self.state, self.link, device, clock=around.clock, wall=around.wall) if device else None
 
     def _make_userspace(self, netlink: Netlink | None) -> Userspace | None:
         if netlink is None:
@@ -265,6 +275,7 @@ class Agent:
                 "mtu": self.mtu.run,
                 "published ports": self.publisher.run,
                 "floating addresses": self.claimer.run,
+                **({"encryption": self.tunnels.run} if self.tunnels else {}),
                 **({"userspace": self.userspace.run} if self.userspace else {}),
                 **({"cutter": self.cutter.run, "interruptions": self.cutter.serve} if self.cutter else {}),
             }.items():
@@ -289,6 +300,8 @@ class Agent:
     async def links_changed(self) -> None:
         """Look at what depends on this host's links."""
         self.mtu.wake()
+        if self.tunnels:
+            self.tunnels.wake()
         await self.claimer.look()
 
     async def _confine_with(self, network: NetworkRecord) -> None:

@@ -65,11 +65,13 @@ class Gateway:
         self._port = SwitchPort(hostport.NAME, _OWNER, ids, type="internal", mac=self._want.mac, mtu=mtu)
         self._asking = AskPorts(switch, netlink, mtu)
         self._firewall = Firewall()
-        self._firewalld = Firewalld(paths.system_bus, paths.state / "firewalld.json")
+        self._firewalld = Firewalld(paths.system_bus, paths.state / "firewalld.json", identity.encryption)
         self._forwarding = Forwarding(paths.state / "forwarding.json")
         self._forwarding6 = Forwarding6(paths.state / "forwarding6.json")
         self._underlay = identity.address
-        self._boundary = Boundary(identity.pool, identity.hosts, identity.gateway, underlay=identity.address)
+        self._boundary = Boundary(
+            identity.pool, identity.hosts, identity.gateway, underlay=identity.address, encryption=identity.encryption
+        )
         self._applied: Boundary | None = None
         self._lock = asyncio.Lock()
         self._applying = asyncio.Lock()

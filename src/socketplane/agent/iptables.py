@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from ipaddress import collapse_addresses
 
 from socketplane.agent.hostport import NAME as SP0
-from socketplane.agent.ruleset import GENEVE, Boundary
-from socketplane.config import RESOLVER_PORT
+from socketplane.agent.ruleset import Boundary
+from socketplane.config import GENEVE_PORT, RESOLVER_PORT
+from socketplane.encryption import DEVICE
 from socketplane.model.types import Subnet
 
 CHAINS = {"FORWARD": "SOCKETPLANE", "INPUT": "SOCKETPLANE-IN"}
@@ -130,7 +131,10 @@ def _received(boundary: Boundary) -> list[str]:
         led = f"-d {boundary.gateway} -m conntrack --ctstate DNAT"
         found += [f"{start} {led} -p {each} --dport {RESOLVER_PORT} -j ACCEPT" for each in ("udp", "tcp")]
     if boundary.underlay is not None:
-        found.append(f"{start} -d {boundary.underlay} -p udp --dport {GENEVE} -j ACCEPT")
+        port = boundary.encryption.port if boundary.encryption else GENEVE_PORT
+        found.append(f"{start} -d {boundary.underlay} -p udp --dport {port} -j ACCEPT")
+    if boundary.encryption is not None:
+        found.append(f"{start} -i {DEVICE} -j ACCEPT")  # our table lets nothing but tunnels come by it
     return found
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from pyroute2.netlink.exceptions import NetlinkError
 
 from socketplane import __version__
 from socketplane.agent import daemon, driver, ipam
@@ -17,6 +18,7 @@ from socketplane.agent.agent import STATE_FILE, Agent, Surroundings, keep
 from socketplane.agent.answers import CONSTANT, FOREVER
 from socketplane.agent.datapath import Datapath
 from socketplane.agent.docker import Docker
+from socketplane.agent.encryption.wireguard import WireGuard
 from socketplane.agent.floating.ground import Ground
 from socketplane.agent.gateway import Gateway
 from socketplane.agent.netlink import Netlink
@@ -97,7 +99,8 @@ async def work(paths: Paths, gate: Gate) -> None:
         docker = await stack.enter_async_context(Docker(paths.docker_socket))
         switch = await stack.enter_async_context(Switch(paths))
         netlink = await stack.enter_async_context(Netlink())
-        datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.address)))
+        encrypting = await _encrypt(netlink, identity, paths)
+        datapath = await stack.enter_async_context(Datapath(switch, netlink, str(identity.tunnel)))
         state = await asyncio.to_thread(State.load, paths.state / STATE_FILE)
         mtu = min(datapath.mtu, state.mtu or datapath.mtu)
         gateway = Gateway(switch, netlink, identity, paths, mtu, pool6=pool6_of(state.networks.values()))
@@ -115,6 +118,7 @@ async def work(paths: Paths, gate: Gate) -> None:
             lead=gateway.set_resolvers,
             resize=gateway.resize,
             ask=gateway.ask,
+            encrypting=encrypting,
             netlink=netlink,
             switch=switch,
             installed=lambda: switch.sequence,
@@ -134,6 +138,18 @@ async def work(paths: Paths, gate: Gate) -> None:
             tasks.create_task(keep("gateway", partial(_plumb, switch, datapath, gateway)))
             tasks.create_task(keep("links", partial(_follow_links, agent.links_changed)))
             tasks.create_task(agent.run())
+
+
+async def _encrypt(netlink: Netlink, identity: HostIdentity, paths: Paths) -> WireGuard | None:
+    """Return this host's WireGuard device where hosts encrypt; one that can't be made now is tried again later."""
+    if identity.encryption is None:
+        return None
+    device = WireGuard(netlink, identity, identity.encryption, paths)
+    try:
+        await device.ensure()
+    except (SocketPlaneError, NetlinkError, OSError) as error:
+        _log.warning("encryption.waits", reason=str(error))
+    return device
 
 
 async def _follow_links(changed: Callable[[], Awaitable[None]]) -> None:

@@ -38,6 +38,7 @@ class Reporter:
         floating: Callable[[], Sequence[wire.Claim]] = lambda: (),
         installed: Callable[[], int] = lambda: 0,
         bgp: Callable[[], wire.BgpStatus | None] = lambda: None,
+        encryption: Callable[[], tuple[str, Sequence[wire.EncryptedPeer]]] = lambda: ("", ()),
         interval: float = INTERVAL,
         look_every: float = _LOOK_EVERY,
     ) -> None:
@@ -53,6 +54,7 @@ class Reporter:
         self._floating = floating
         self._installed = installed
         self._bgp = bgp
+        self._encryption = encryption
         self._interval = interval
         self._look_every = look_every
 
@@ -60,6 +62,7 @@ class Reporter:
         """Return the report as of now."""
         kind, mtu, underlay = self._datapath()
         resolver, led = self._resolver()
+        public_key, peers = self._encryption()
         return wire.HostReport(
             version=__version__,
             datapath=cast(Datapath, kind),
@@ -75,6 +78,8 @@ class Reporter:
             floating=list(self._floating()),
             installed=self._installed(),
             bgp=self._bgp(),
+            public_key=public_key,
+            peers=list(peers),
         )
 
     async def run(self) -> None:

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
 
 from socketplane.agent import askport, portrules, ruleset6
+from socketplane.agent.encryption import rules as encryption
 from socketplane.agent.floating import rules as floating
 from socketplane.agent.hostport import NAME as SP0
 from socketplane.agent.portrules import Forward
 from socketplane.agent.ruleset6 import Boundary6
 from socketplane.agent.veth import GROUP
-from socketplane.config import RESOLVER_ADDRESS, RESOLVER_PORT
+from socketplane.config import GENEVE_PORT, RESOLVER_ADDRESS, RESOLVER_PORT
+from socketplane.encryption import Encryption
 
 TABLE = "socketplane"
-GENEVE = 6081
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Boundary:
     """Where other hosts' tunnels end here."""
     ends: frozenset[str] = frozenset()
     """The link that has that address."""
+    encryption: Encryption | None = None
+    """None: tunnels leave and come in as they are."""
     guarded: frozenset[str] = frozenset()
     """Links that forward only because we need it: nothing but answers and published ports may come in there and go on."""
     forwards: frozenset[Forward] = frozenset()
@@ -63,9 +66,10 @@ def nftables(boundary: Boundary) -> str:
     ends = _names(boundary.exits | boundary.ends)
     behind = f'meta iifkind "bridge"{f" iifname != {exits}" if exits else ""}'
     asking = askport.rules(_asked(boundary))
+    tunnels = boundary.encryption.network if boundary.encryption else None
     # Masqueraded, it would come from this host's address: other hosts would take it for a tunnel's, and what is in it
     # for a packet that this host's policy let pass.
-    forged = f'udp dport {GENEVE} drop comment "would pass for a tunnel of this host"'
+    forged = f'udp dport {GENEVE_PORT} drop comment "would pass for a tunnel of this host"'
     return f"""\
 table inet {TABLE}
 delete table inet {TABLE}
@@ -91,6 +95,7 @@ table inet {TABLE} {{
 	chain prerouting {{
 		type filter hook prerouting priority raw; policy accept;
 		meta iifgroup {GROUP} drop comment "copies of frames that Open vSwitch forwards in userspace"
+		{_lines(encryption.arriving(tunnels))}
 		{ruleset6.from_port(six)}
 		iifname "{SP0}" ip saddr != {ours} drop comment "not a container's address"
 		iifname "{SP0}" ip daddr 127.0.0.0/8 drop
@@ -116,6 +121,7 @@ table inet {TABLE} {{
 {_names_chains(boundary)}
 	chain input {{
 		type filter hook input priority filter; policy accept;
+		{_lines(encryption.received(tunnels))}
 		iifname "{SP0}" {forged}
 		meta iifkind "bridge" {f"iifname != {ends} " if ends else ""}{forged}
 		{floating.INPUT}
@@ -126,6 +132,7 @@ table inet {TABLE} {{
 
 	chain forward {{
 		type filter hook forward priority filter; policy accept;
+		{_lines(encryption.forwarded(tunnels))}
 		{_lines(asking.forwarded)}
 		iifname "{SP0}" {forged}
 		{f"iifname != {exits} oifname {exits} {forged}" if exits else ""}
@@ -148,6 +155,7 @@ table inet {TABLE} {{
 		{f'meta nfproto ipv4 iifname {guarded} drop comment "this machine is no router"' if guarded else ""}
 	}}
 
+{encryption.sent(tunnels)}
 	chain leaving {{
 		type filter hook postrouting priority filter; policy accept;
 		{_lines(asking.leaving)}

@@ -15,6 +15,7 @@ import structlog
 
 from socketplane import wire
 from socketplane.agent.asked import Asked
+from socketplane.agent.encryption.peer import Peer
 from socketplane.files import private_directory, write_atomic
 from socketplane.model.published import Published
 from socketplane.model.types import Address, Subnet, pool6_around
@@ -114,6 +115,8 @@ class State:
         """Subnets of all routed networks, IPv6's too, as the controller told them last."""
         self.neighbours: frozenset[IPv4Address] = frozenset()
         """The underlay addresses of the cluster's hosts, likewise."""
+        self.peers: tuple[Peer, ...] = ()
+        """Whom this host has encrypted tunnels to, likewise."""
         self.deleting: dict[str, float] = {}
         """Docker networks between DeleteNetwork and their end in Docker, and when. In memory only."""
 
@@ -208,6 +211,7 @@ class State:
             "routed": sorted(map(str, self.routed)),
             "neighbours": sorted(map(str, self.neighbours)),
             "mtu": self.mtu,
+            "peers": [peer.stored() for peer in self.peers],
         }
 
     def _fill(self, data: Mapping[str, Any]) -> None:
@@ -234,6 +238,7 @@ class State:
         inode, position = data.get("log") or (0, 0)
         self.log = (int(inode), int(position)) if inode else None
         self.mtu = int(data.get("mtu", 0))
+        self.peers = tuple(map(Peer.read, data.get("peers") or ()))
         for entry in data["endpoints"]:
             endpoint = EndpointRecord(
                 id=entry["id"],

@@ -9,6 +9,7 @@ from socket import AF_INET, AF_INET6
 from pyroute2 import IPRoute
 
 from socketplane.agent.netlink import find_link, ignoring, kind_of
+from socketplane.encryption import DEVICE
 
 _FAR_AWAY: dict[int, str] = {
     AF_INET: "203.0.113.1",
@@ -21,7 +22,7 @@ _EVERYWHERE = 0  # scope of addresses that aren't a link's or host's own affair
 def find_exits(ipr: IPRoute, host_port: str, family: int = AF_INET) -> frozenset[str]:
     """Return the names of the links by which containers' packets of a version of IP may leave this host.
 
-    These are the links with an address, but neither our own port nor bridges that lead nowhere (docker0 and its
+    These are the links with an address, but neither our own ones nor bridges that lead nowhere (docker0 and its
     like: who may reach what is behind them is Docker's to say).
     """
     uplink = _index_towards(ipr, _FAR_AWAY[family])
@@ -30,7 +31,7 @@ def find_exits(ipr: IPRoute, host_port: str, family: int = AF_INET) -> frozenset
     addressed = {message["index"] for message in held} | ({uplink} if uplink else set())
     links = [link for index in sorted(addressed - {_LOOPBACK}) if (link := find_link(ipr, index=index)) is not None]
     names = {link.get("ifname") for link in links if link["index"] == uplink or kind_of(link) != "bridge"}
-    return frozenset(names - {host_port})
+    return frozenset(names - {host_port, DEVICE})
 
 
 def links_of(ipr: IPRoute, address: IPv4Address) -> frozenset[str]:

@@ -93,6 +93,23 @@ def up(
         int | None, typer.Option("--prefix", metavar="N", help="Prefix length of a network (22). First host only.")
     ] = None,
     datapath: DatapathOption = Datapath.AUTO,
+    encrypt: Annotated[
+        bool,
+        typer.Option("--encrypt", help="Have all hosts encrypt what they send one another, by WireGuard. First host only."),
+    ] = False,
+    encrypt_port: Annotated[
+        int | None,
+        typer.Option("--encrypt-port", metavar="N", min=1, max=65535, help="Its UDP port (51820). First host only."),
+    ] = None,
+    encrypt_range: Annotated[
+        IPv4Network | None,
+        typer.Option(
+            "--encrypt-range",
+            metavar="CIDR",
+            parser=_pool,
+            help="Addresses of hosts inside WireGuard (169.254.208.0/20). First host only.",
+        ),
+    ] = None,
 ) -> None:
     """Make this machine a working host, the first of a new cluster if it is in none. Run again, it changes nothing."""
     from socketplane.cluster import preflight
@@ -102,7 +119,8 @@ def up(
     machine = _machine(ctx)
     preflight.require_root()
     with _shown():
-        changed = bring_up(machine, Options(name, address, uplink, pool, prefix, _kernel(datapath)), progress())
+        chosen = Options(name, address, uplink, pool, prefix, _kernel(datapath), encrypt, encrypt_range, encrypt_port)
+        changed = bring_up(machine, chosen, progress())
     if not changed:
         out("Nothing to do: all of it was running.")
     _show(ctx, machine)

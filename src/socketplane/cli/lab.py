@@ -47,6 +47,9 @@ def up(
     datapath: Annotated[
         Datapath, typer.Option(help="Open vSwitch's datapath; auto takes the kernel's if there is one.")
     ] = (Datapath.AUTO),
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Have the hosts encrypt what they send one another; needs WireGuard.")
+    ] = False,
     bare: Annotated[bool, typer.Option("--bare", help="Machines and network only, without SocketPlane.")] = False,
 ) -> None:
     """Make a lab; returns when a container on any of its hosts would work."""
@@ -57,7 +60,7 @@ def up(
     def say(step: str) -> None:
         note(f"{time.monotonic() - began:5.1f} s  {step}")
 
-    lab = command.up(name, hosts, bare=bare, datapath=datapath.value, say=say)
+    lab = command.up(name, hosts, bare=bare, datapath=datapath.value, encrypt=encrypt, say=say)
     for line in command.next_steps(lab):
         out(line)
 

@@ -59,6 +59,7 @@ def show_status(answer: Mapping[str, Any], publishing: Collection[Mapping[str, A
     if floating := answer.get("floating"):
         counts.append(f"{floating} floating address{'' if floating == 1 else 'es'}")
     facts = [f"pool {clean(answer['pool'])}", *([f"MTU {answer['mtu']}"] if answer.get("mtu") else [])]
+    facts += ["encrypted"] if answer.get("encrypted") else []
     out("; ".join([", ".join(counts), *facts, f"SocketPlane {clean(answer['version'])}"]))
     for each in publishing:
         where = f"{each['network_name'] or each['network']}/{each['name'] or each['address']}"

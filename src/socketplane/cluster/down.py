@@ -14,10 +14,11 @@ from socketplane.cluster.daemons import Daemon
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.run import CommandFailed, run
 from socketplane.cluster.steps import Progress, Step, perform
+from socketplane.encryption import DEVICE
 from socketplane.errors import Unavailable
 
 AGAIN = "mend that and run `socketplane down` again"
-_OURS = re.compile(r"sp0|s[pc][0-9a-f]{12}|spn[0-9a-f]{12}")
+_OURS = re.compile(rf"sp0|{DEVICE}|s[pc][0-9a-f]{{12}}|spn[0-9a-f]{{12}}")
 
 
 def down(machine: Machine, progress: Progress) -> bool:

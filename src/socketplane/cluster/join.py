@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 from socketplane import pki
-from socketplane.cluster import network, openvswitch, preflight, rest, trust, up
+from socketplane.cluster import encryption, network, openvswitch, preflight, rest, trust, up
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.steps import Progress, Step, perform
 from socketplane.cluster.trust import Options
 from socketplane.config import REST_PORT, SOUTHBOUND_PORT
+from socketplane.encryption import Encryption
 from socketplane.errors import Conflict, InvalidInput, SocketPlaneError, Unauthenticated, Unavailable
 from socketplane.files import private_directory, write_atomic
 from socketplane.identity import HostIdentity
@@ -74,6 +75,7 @@ def _enter(machine: Machine, token: JoinToken, options: Options) -> str:
         address=address,
         csr=pair.csr,
         time=machine.now(),
+        unencryptable=encryption.obstacle(machine, options),
     )
     where = list(token.controllers), anonymous_context(ca)
     reply = JoinReply.model_validate(rest.call(where, "POST", "/v1/join", request, timeout=30))
@@ -92,6 +94,7 @@ def _enter(machine: Machine, token: JoinToken, options: Options) -> str:
         uplink=options.uplink,
         pool=reply.pool,
         hosts=reply.hosts,
+        encryption=Encryption(reply.encryption.network, reply.encryption.port) if reply.encryption else None,
     ).save(machine.paths.host_file)
     return f"as {reply.host.name}, {address}"
 

@@ -9,9 +9,10 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from socketplane.cluster.run import run
+from socketplane.encryption import DEVICE, Encryption
 from socketplane.errors import Conflict, InvalidInput, NotFound
 
-OWN_LINKS = frozenset({"sp0"})
+OWN_LINKS = frozenset({"sp0", DEVICE})
 """Our own interfaces: their routes are no conflict."""
 
 
@@ -61,7 +62,7 @@ def require_own(address: IPv4Address) -> None:
         raise InvalidInput(f"{address} is not an address of this machine", field="address", remedy=f"it has {held}")
 
 
-def require_free(pool: IPv4Network, hosts: IPv4Network) -> None:
+def require_free(pool: IPv4Network, hosts: IPv4Network, encryption: Encryption | None) -> None:
     """Raise Conflict where containers' addresses would take traffic away from a network that this machine knows."""
     for destination, link in _routes():
         if link in OWN_LINKS:
@@ -71,6 +72,9 @@ def require_free(pool: IPv4Network, hosts: IPv4Network) -> None:
             raise Conflict(f"{pool} overlaps {destination} on {link}", field="pool", remedy=remedy)
         if destination.subnet_of(hosts):
             raise Conflict(f"{hosts} overlaps {destination} on {link}", field="hosts", remedy=f"move {destination} away")
+        if encryption is not None and destination.subnet_of(encryption.network):
+            remedy = "choose another for the first host: --encrypt-range CIDR"
+            raise Conflict(f"{encryption.network} overlaps {destination} on {link}", field="encrypt-range", remedy=remedy)
 
 
 def _routes() -> Iterable[tuple[IPv4Network, str]]:

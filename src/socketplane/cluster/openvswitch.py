@@ -32,17 +32,22 @@ _SELECT_IDS = '["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],
 
 def kernel_datapath() -> bool:
     """Return whether the kernel has Open vSwitch's datapath, loading its module where that can be done."""
-    if _family_exists():
+    return kernel_has("ovs_datapath", "openvswitch")
+
+
+def kernel_has(family: str, module: str) -> bool:
+    """Return whether the kernel has a family of generic netlink, loading its module where that can be done."""
+    if _family_exists(family):
         return True
     with contextlib.suppress(Exception):
-        run(["modprobe", "--quiet", "openvswitch"], check=False)
-    return _family_exists()
+        run(["modprobe", "--quiet", module], check=False)
+    return _family_exists(family)
 
 
-def _family_exists() -> bool:
+def _family_exists(family: str) -> bool:
     with contextlib.closing(GenericNetlinkSocket()) as socket:
         try:
-            socket.bind("ovs_datapath", genlmsg)
+            socket.bind(family, genlmsg)
         except NetlinkError:
             return False
     return True
@@ -122,7 +127,7 @@ def chassis_settings(identity: HostIdentity, traits: Traits) -> dict[str, str]:
         "hostname": identity.name,
         "ovn-remote": ",".join(identity.southbound),
         "ovn-encap-type": "geneve",
-        "ovn-encap-ip": str(identity.address),
+        "ovn-encap-ip": str(identity.tunnel),
         "ovn-encap-tos": "inherit",  # marks of TrafficPolicies are for the underlay's switches
         "ovn-bridge-datapath-type": traits.bridge_type,
         "ovn-monitor-all": "true",  # every network is on every host

@@ -15,6 +15,7 @@ from socketplane import pki
 from socketplane.cluster import network, openvswitch
 from socketplane.cluster.machine import Machine
 from socketplane.config import REST_PORT, SOUTHBOUND_PORT
+from socketplane.encryption import Encryption
 from socketplane.errors import Conflict, InvalidInput
 from socketplane.files import private_directory, write_atomic
 from socketplane.identity import HostIdentity
@@ -37,6 +38,10 @@ class Options:
     prefix: int | None = None
     kernel: bool | None = None
     """Use the kernel's datapath, or (False) Open vSwitch's own."""
+    encrypt: bool = False
+    """Have hosts encrypt what they send one another."""
+    encrypt_range: IPv4Network | None = None
+    encrypt_port: int | None = None
 
 
 def host_name(options: Options) -> str:
@@ -79,9 +84,23 @@ def first_identity(machine: Machine, options: Options) -> HostIdentity:
         pool=pool,
         hosts=DEFAULT_HOSTS,
         prefix=prefix,
+        encryption=_encryption(options, pool),
     )
-    network.require_free(identity.pool, identity.hosts)
+    network.require_free(identity.pool, identity.hosts, identity.encryption)
     return identity
+
+
+def _encryption(options: Options, pool: IPv4Network) -> Encryption | None:
+    default = Encryption()
+    chosen = Encryption(options.encrypt_range or default.network, options.encrypt_port or default.port)
+    if not options.encrypt:
+        if chosen != default:
+            raise InvalidInput("says how to encrypt, and not to do so", field="encrypt", remedy="add --encrypt")
+        return None
+    if chosen.network.prefixlen > DEFAULT_HOSTS.prefixlen or any(map(chosen.network.overlaps, (pool, DEFAULT_HOSTS))):
+        remedy = f"give a /{DEFAULT_HOSTS.prefixlen} or larger, apart from {pool} and {DEFAULT_HOSTS}: --encrypt-range CIDR"
+        raise InvalidInput(f"{chosen.network} can't hold hosts' tunnels", field="encrypt-range", remedy=remedy)
+    return chosen
 
 
 def fits(identity: HostIdentity, options: Options) -> bool:
@@ -90,11 +109,18 @@ def fits(identity: HostIdentity, options: Options) -> bool:
     Raises Conflict: they ask for something that only a new cluster, or leaving and joining, can bring.
     """
     fixed = {"name": identity.name, "address": identity.address, "pool": identity.pool, "prefix": identity.prefix}
+    if encryption := identity.encryption:
+        fixed |= {"encrypt_range": encryption.network, "encrypt_port": encryption.port}
+    elif options.encrypt or options.encrypt_range or options.encrypt_port:
+        remedy = "`socketplane leave` on every host first, then `up --encrypt` on the new first one"
+        raise Conflict("hosts of this cluster don't encrypt, and can't begin to", field="encrypt", remedy=remedy)
     for field, stands in fixed.items():
         asked = getattr(options, field)
         if asked is not None and asked != stands:
             remedy = "`socketplane leave` first, then start or join with the new one"
-            raise Conflict(f"this host has {stands} and can't change to {asked}", field=field, remedy=remedy)
+            raise Conflict(
+                f"this host has {stands} and can't change to {asked}", field=field.replace("_", "-"), remedy=remedy
+            )
     return options.uplink in (None, identity.uplink)
 
 

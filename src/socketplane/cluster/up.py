@@ -7,6 +7,7 @@ from itertools import chain
 
 from socketplane.cluster import (
     daemons,
+    encryption,
     firewalls,
     host,
     intent,
@@ -43,12 +44,16 @@ def up(machine: Machine, options: Options, progress: Progress) -> bool:
 
 def steps(machine: Machine, options: Options) -> Iterator[Step]:
     """Yield the steps; those after the identity depend on what this host is."""
+    if encryption.wanted(machine, options):
+        yield Step("encryption", lambda: encryption.can(machine, options), _nothing, AGAIN)
     yield Step("datapath", lambda: _datapath_chosen(machine, options), lambda: _choose_datapath(machine, options), AGAIN)
     yield Step("identity", lambda: _identified(machine, options), lambda: _identify(machine, options), AGAIN)
     yield Step("certificates", lambda: trust.certificates_stand(machine), lambda: trust.make_certificates(machine), AGAIN)
     yield Step("addresses", lambda: _addresses_free(machine), _nothing, AGAIN)
     if machine.systemd:
         yield Step("systemd units", lambda: unitfiles.stand(machine), lambda: unitfiles.install(machine), AGAIN)
+    if machine.identity.encryption:  # before Open vSwitch and OVN learn where tunnels end
+        yield Step("encrypted tunnels", encryption.stands, encryption.start, AGAIN)
     yield from _switch(machine)
     if machine.identity.manager:
         yield from _manager(machine)
@@ -154,7 +159,7 @@ def _addresses_free(machine: Machine) -> bool:
     moved = machine.record.moved
     if moved is None or all(not address.startswith(f"{identity.address}/") for address in moved.addresses):
         network.require_own(identity.address)
-    network.require_free(identity.pool, identity.hosts)
+    network.require_free(identity.pool, identity.hosts, identity.encryption)
     return True
 
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 
 from socketplane.controller import bgprows, policyrows, servicerows
 from socketplane.controller.policyrows import Revision, Row
+from socketplane.encryption import Encryption
 from socketplane.model.bgp import Bgp, BgpPeer
 from socketplane.model.floating import AddressPool, Floating
 from socketplane.model.published import Published
@@ -88,14 +89,26 @@ def _cluster_row(record: ClusterRecord) -> Row:
         "next_policy": record.next_policy,
         "created": record.created,
         "services": frozenset(str(block) for block in (cluster.services, cluster.services6) if block is not None),
+        "encryption_network": str(cluster.encryption.network) if cluster.encryption else None,
+        "encryption_port": cluster.encryption.port if cluster.encryption else 0,
     }
 
 
 def _cluster(uuid: UUID, row: Row, _: HostNames) -> ClusterRecord:
     cluster = Cluster(
-        uuid, IPv4Network(row["pool"]), row["prefix"], IPv4Network(row["hosts"]), *servicerows.ranges(row["services"])
+        uuid,
+        IPv4Network(row["pool"]),
+        row["prefix"],
+        IPv4Network(row["hosts"]),
+        *servicerows.ranges(row["services"]),
+        _encryption(row),
     )
     return ClusterRecord(cluster, row["epoch"], row["next_policy"], row["created"])
+
+
+def _encryption(row: Row) -> Encryption | None:
+    network = row["encryption_network"]
+    return Encryption(IPv4Network(network), row["encryption_port"]) if network else None
 
 
 def _host_row(host: Host) -> Row:
@@ -109,6 +122,7 @@ def _host_row(host: Host) -> Row:
         "resolvers": frozenset(map(str, host.resolvers)),
         "underlay_mtu": host.underlay_mtu,
         "lost": host.lost,
+        "public_key": host.public_key,
     }
 
 
@@ -123,6 +137,7 @@ def _host(_: UUID, row: Row, __: HostNames) -> Host:
         resolvers=tuple(sorted(map(IPv4Address, row["resolvers"]))),
         underlay_mtu=row["underlay_mtu"],
         lost=row["lost"],
+        public_key=row["public_key"],
     )
 
 

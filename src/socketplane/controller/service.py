@@ -39,4 +39,5 @@ class Service:
 
     def new_cluster(self) -> Cluster:
         """Return the cluster that a first start makes: under a new id, as this host's identity says."""
-        return Cluster(uuid4(), self.identity.pool, self.identity.prefix, self.identity.hosts)
+        identity = self.identity
+        return Cluster(uuid4(), identity.pool, identity.prefix, identity.hosts, encryption=identity.encryption)

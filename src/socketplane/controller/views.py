@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address
 from typing import Literal
 
 import orjson
@@ -52,7 +53,13 @@ class Views:
             report=report,
             underlay_mtu=host.underlay_mtu,
             silent=self._reports.is_silent(host.name, self._clock()),
+            tunnel=self._tunnel(host),
+            public_key=host.public_key,
         )
+
+    def _tunnel(self, host: Host) -> IPv4Address | None:
+        cluster = self._intent.cluster.cluster
+        return cluster.encryption.address(host.gateway, cluster.hosts) if cluster.encryption else None
 
     def network(self, network: Network) -> wire.Network:
         """Show a network."""

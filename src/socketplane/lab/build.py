@@ -23,6 +23,7 @@ async def up(
     *,
     bare: bool = False,
     datapath: str = "auto",
+    encrypt: bool = False,
     owner: Process | None = None,
     say: Say = silent,
 ) -> Lab:
@@ -36,12 +37,12 @@ async def up(
     await asyncio.to_thread(check)
     names = layout.host_names(hosts)
     with labs.locked(name):
-        if standing := await asyncio.to_thread(_standing, name, len(names), bare):
+        if standing := await asyncio.to_thread(_standing, name, len(names), bare, encrypt):
             say(f"lab {name} is up already")
             return standing
         await asyncio.to_thread(labs.remove, name)
         try:
-            made = await _make(name, names, bare=bare, datapath=datapath, owner=owner, say=say)
+            made = await _make(name, names, bare=bare, datapath=datapath, encrypt=encrypt, owner=owner, say=say)
         except BaseException:
             labs.remove(name)  # not in a thread: a second interrupt must not leave it half done behind our back
             raise
@@ -49,8 +50,10 @@ async def up(
     return made
 
 
-async def _make(name: str, names: Sequence[str], *, bare: bool, datapath: str, owner: Process | None, say: Say) -> Lab:
-    lab = replace(await _machines(name, names, say), bare=bare, owner=owner)
+async def _make(
+    name: str, names: Sequence[str], *, bare: bool, datapath: str, encrypt: bool, owner: Process | None, say: Say
+) -> Lab:
+    lab = replace(await _machines(name, names, say), bare=bare, encrypted=encrypt and not bare, owner=owner)
     await asyncio.to_thread(lab.save)
     try:
         if not bare:
@@ -78,13 +81,13 @@ def check_root() -> None:
         raise Forbidden("a lab needs root: it is made of namespaces", remedy="run it again with sudo")
 
 
-def _standing(name: str, hosts: int, bare: bool) -> Lab | None:
+def _standing(name: str, hosts: int, bare: bool, encrypt: bool) -> Lab | None:
     """Return the lab that is up, None where there is none. Raises Conflict where it is not the one asked for."""
     lab = labs.find(name)
     if lab is None or not (lab.ready and lab.alive):
         return None
-    if len(lab.hosts) != hosts or lab.bare != bare:
-        kind = " without SocketPlane" if lab.bare else ""
+    if (len(lab.hosts), lab.bare, lab.encrypted) != (hosts, bare, encrypt and not bare):
+        kind = " without SocketPlane" if lab.bare else ", encrypted" if lab.encrypted else ""
         remedy = f"use it, or remove it first: socketplane lab down --name {name}"
         raise Conflict(f"lab {name} is up already, with {len(lab.hosts)} hosts{kind}", remedy=remedy)
     return lab

@@ -21,14 +21,14 @@ DEFAULT = "lab"
 __all__ = ["DEFAULT", "down", "execute", "first", "hosts", "inside", "listing", "names", "next_steps", "removal", "up"]
 
 
-def up(name: str, count: int, *, bare: bool, datapath: str, say: Say) -> Lab:
+def up(name: str, count: int, *, bare: bool, datapath: str, encrypt: bool = False, say: Say) -> Lab:
     """Make a lab; an interrupt, hang-up or termination removes what was made of it. See `build.up`."""
 
     async def make() -> Lab:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, lambda: task.cancel() if task else None)
-        return await build.up(name, count, bare=bare, datapath=datapath, say=say)
+        return await build.up(name, count, bare=bare, datapath=datapath, encrypt=encrypt, say=say)
 
     try:
         return asyncio.run(make())

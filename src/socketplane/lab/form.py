@@ -32,7 +32,8 @@ async def form(lab: Lab, *, datapath: str, say: Say) -> None:
     image = asyncio.create_task(images.tarball())
     try:
         say(f"socketplane up on {first.name}")
-        await first.run("socketplane", "up", *_arguments(first, datapath), timeout=START)
+        encrypt = ["--encrypt"] if lab.encrypted else []
+        await first.run("socketplane", "up", *_arguments(first, datapath), *encrypt, timeout=START)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_load(first, image))
             if others:
@@ -97,5 +98,11 @@ def _arguments(host: Machine, datapath: str) -> list[str]:
 
 def _waiting(status: str) -> str:
     answer: dict[str, Any] = json.loads(status)
-    late = [host["name"] for host in answer["hosts"] if not host["ready"]]
+    late = [host["name"] for host in answer["hosts"] if not (host["ready"] and _met(answer, host))]
     return "; ".join([*late, *answer["alarms"]]) if late else ""
+
+
+def _met(status: dict[str, Any], host: dict[str, Any]) -> bool:
+    """Return whether a host agreed on keys with all others, where they encrypt: what it sends them waits for that."""
+    met = [peer for peer in host["report"]["peers"] if peer["handshake"]]
+    return not status["encrypted"] or len(met) == len(status["hosts"]) - 1

@@ -39,6 +39,8 @@ class Lab:
     created: float
     bare: bool = False
     """Machines without SocketPlane."""
+    encrypted: bool = False
+    """Whether its hosts encrypt what they send one another."""
     owner: Process | None = None
     """The process that made it and will remove it; None for a lab that stays."""
     ready: bool = False
@@ -72,7 +74,8 @@ def load(name: str) -> Lab:
         raise NotFound(f"there is no lab {name!r}", field="name", remedy=remedy) from None
     owner = Process(**data["owner"]) if data["owner"] else None
     fabric, hosts = _machine(data["fabric"]), tuple(map(_machine, data["hosts"]))
-    return Lab(data["name"], fabric, hosts, data["created"], data.get("bare", False), owner, data["ready"])
+    bare, encrypted = data.get("bare", False), data.get("encrypted", False)
+    return Lab(data["name"], fabric, hosts, data["created"], bare, encrypted, owner, data["ready"])
 
 
 def find(name: str) -> Lab | None:

@@ -32,6 +32,8 @@ class Traits:
     would get past policy."""
     mixes_up_flows: bool
     """Whether it may change the wrong one of two remembered flows that overlap, so that it must forget all of them."""
+    encrypts: bool
+    """Whether tunnels can leave by a WireGuard device, which is the kernel's."""
     dies_of_zero_snat: bool
     """Whether OVN must be kept from its capability `ct_zero_snat`, which can end ovs-vswitchd 3.1."""
 
@@ -45,6 +47,7 @@ KERNEL = Traits(
     borrows_underlay=True,
     refuses_fragments=True,
     mixes_up_flows=False,
+    encrypts=True,
     dies_of_zero_snat=False,
 )
 USERSPACE = Traits(
@@ -56,6 +59,7 @@ USERSPACE = Traits(
     borrows_underlay=False,
     refuses_fragments=False,
     mixes_up_flows=True,
+    encrypts=False,
     dies_of_zero_snat=True,
 )
 BY_KIND: Mapping[Kind, Traits] = MappingProxyType({each.kind: each for each in (KERNEL, USERSPACE)})

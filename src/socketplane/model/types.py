@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 from uuid import UUID
 
+from socketplane.encryption import Encryption
 from socketplane.model.published import Published
 from socketplane.model.spec import Labels
 
@@ -54,6 +55,8 @@ class Cluster:
     services: IPv4Network | None = None
     """Part of the pool that services have their addresses from, and no network; None until the first needs one."""
     services6: IPv6Network | None = None
+    encryption: Encryption | None = None
+    """How hosts encrypt what they send one another; None: they don't."""
 
     @property
     def pool6(self) -> IPv6Network:
@@ -113,6 +116,8 @@ class Host:
     """MTU of the link that carries its tunnels; 0 while it has not told."""
     lost: bool = False
     """Whether its agent was not heard for so long that nobody knows how its containers are."""
+    public_key: str = ""
+    """Of its WireGuard device, in base64; empty while its agent has not told it."""
 
     @property
     def gateway6(self) -> IPv6Address:

@@ -94,6 +94,8 @@ from socketplane.wire.bgp import (
     BgpStatus,
 )
 from socketplane.wire.cluster import (
+    EncryptedPeer,
+    Encryption,
     Host,
     HostPatch,
     HostPut,

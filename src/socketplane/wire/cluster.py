@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from socketplane.wire.base import Labels, Name, SystemId, Wire
+from socketplane.wire.base import Labels, Name, Port, PublicKey, SystemId, Wire
 from socketplane.wire.bgp import BgpStatus
 from socketplane.wire.floating import Claim
 
@@ -33,6 +33,17 @@ class JoinRequest(Wire):
     """PEM; its common name is the system id."""
     time: float
     """The joining host's clock, seconds since the epoch: far off is its own clear error."""
+    unencryptable: Annotated[str, Field(max_length=200)] = "its release can't"
+    """Why it could not encrypt what it sends to other hosts; empty: it could."""
+
+
+class Encryption(Wire):
+    """WireGuard between all hosts."""
+
+    network: IPv4Network
+    """Where each host has an address at its WireGuard device, which is where tunnels end."""
+    port: Port
+    """UDP, at hosts' underlay addresses."""
 
 
 class JoinReply(Wire):
@@ -47,6 +58,16 @@ class JoinReply(Wire):
     """OVSDB remotes for ovn-controller, ssl:address:port."""
     pool: IPv4Network
     hosts: IPv4Network
+    encryption: Encryption | None = None
+    """None: hosts don't encrypt what they send one another."""
+
+
+class EncryptedPeer(Wire):
+    """Another host, as this one's WireGuard device knows it."""
+
+    host: str
+    handshake: float | None = None
+    """When the two agreed on keys last, seconds since the epoch; None: not since the device was made."""
 
 
 class HostReport(Wire):
@@ -77,14 +98,19 @@ class HostReport(Wire):
 
     installed: int = 0
     """OVN's number (`nb_cfg`) of what its Open vSwitch does, from the northbound's last count."""
+    public_key: PublicKey = ""
+    """Of its WireGuard device; empty without one."""
+    peers: Annotated[list[EncryptedPeer], Field(max_length=65536)] = []
+    """Whom it has encrypted tunnels to."""
 
     def says_new(self, before: HostReport) -> bool:
-        """Return whether it says more than how much the resolver had to do, and how many addresses BGP announces."""
+        """Return whether it says more than counts of the resolver and BGP, and when peers agreed on keys."""
         return self._without_counts() != before._without_counts()
 
     def _without_counts(self) -> HostReport:
         bgp = self.bgp and self.bgp.model_copy(update={"announced": 0, "announced6": 0})
-        return self.model_copy(update={"resolver": None, "bgp": bgp})
+        peers = [peer.model_copy(update={"handshake": peer.handshake and 1.0}) for peer in self.peers]
+        return self.model_copy(update={"resolver": None, "bgp": bgp, "peers": peers})
 
 
 class Resolver(Wire):
@@ -116,6 +142,10 @@ class Host(Wire):
     """MTU of the link that carries its tunnels, as its agent told it last; 0 while it has not."""
     silent: bool = False
     """Whether its agent was not heard for so long that the host is probably gone: its names are not given out."""
+    tunnel: IPv4Address | None = None
+    """Its address at its WireGuard device; None: the cluster doesn't encrypt."""
+    public_key: str = ""
+    """Of that device, as its agent told it last."""
 
 
 class HostPut(Wire):
@@ -174,6 +204,8 @@ class Status(Wire):
     """Floating addresses that hosts answer for."""
     mtu: int = 0
     """Of containers, on all hosts: what fits into the smallest underlay; 0 while no host told of its own."""
+    encrypted: bool = False
+    """Whether hosts encrypt what they send one another."""
     warnings: list[str] = []
     """What works, and is probably not as it was meant."""
     alarms: list[str] = []

@@ -44,6 +44,7 @@ async def get_status(ctx: Ctx) -> wire.Status:
         published=sum(len(endpoint.published) for endpoint in intent.endpoints.values()),
         floating=sum(not claim.problem for host in hosts if host.report for claim in host.report.floating),
         mtu=common(host.underlay_mtu for host in hosts) or 0,
+        encrypted=cluster.encryption is not None,
         warnings=_warnings(hosts),
         alarms=_alarms(active, hosts),
     )

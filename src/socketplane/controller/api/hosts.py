@@ -36,6 +36,7 @@ async def join(body: Annotated[wire.JoinRequest, body_as(wire.JoinRequest)], ctx
     service, active = ctx.service, ctx.active
     # A first look, so that nobody without a token makes us sign; the plan looks again when it uses the token up.
     hosts.check_token(active.store.committed, body, service.clock())
+    hosts.check_encryption(active.store.committed, body)
     certificate = await asyncio.to_thread(
         sign_csr,
         service.authority,
@@ -48,6 +49,7 @@ async def join(body: Annotated[wire.JoinRequest, body_as(wire.JoinRequest)], ctx
     host = await active.writer.submit(lambda draft: hosts.join(draft, body))
     await ctx.written()
     cluster = active.store.committed.cluster.cluster
+    encryption = cluster.encryption
     return wire.JoinReply(
         certificate=certificate,
         ca=service.authority.certificate,
@@ -56,6 +58,7 @@ async def join(body: Annotated[wire.JoinRequest, body_as(wire.JoinRequest)], ctx
         southbound=list(service.identity.southbound),
         pool=cluster.pool,
         hosts=cluster.hosts,
+        encryption=wire.Encryption(network=encryption.network, port=encryption.port) if encryption else None,
     )
 
 

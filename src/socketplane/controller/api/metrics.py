@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 
 from fastapi import APIRouter, Response
@@ -63,6 +64,16 @@ def _gauges(active: Active) -> Iterable[Metric]:
         for is_ready, count in (("yes", backends), ("no", selected - backends)):
             ready_for.add_metric((network, name, is_ready), count)
     yield ready_for
+    handshakes = GaugeMetricFamily(
+        "socketplane_encryption_handshake_age_seconds",
+        "Since a host and a peer agreed on keys; +Inf: never.",
+        labels=("host", "peer"),
+    )
+    for host in intent.hosts:
+        report, _ = active.reports.get(host)
+        for peer in report.peers if report else ():
+            handshakes.add_metric((host, peer.host), active.clock() - peer.handshake if peer.handshake else math.inf)
+    yield handshakes
 
 
 def _claimed(active: Active) -> int:

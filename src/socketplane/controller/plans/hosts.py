@@ -55,6 +55,16 @@ def check_token(intent: Intent, body: wire.JoinRequest, now: float) -> Token:
     return token
 
 
+def check_encryption(intent: Intent, body: wire.JoinRequest) -> None:
+    """Raise InvalidInput where hosts encrypt what they send one another, and the joining one could not."""
+    if intent.cluster.cluster.encryption is not None and body.unencryptable:
+        raise InvalidInput(
+            f"hosts of this cluster encrypt what they send one another, and this one can't: {body.unencryptable}",
+            field="encryption",
+            remedy="it was made with `up --encrypt`, which holds for all hosts",
+        )
+
+
 def join(draft: Draft, body: wire.JoinRequest) -> Host:
     """Use a token up by one, and make or renew the host's record."""
     token = check_token(draft.intent, body, draft.now)
@@ -105,20 +115,26 @@ def reported(intent: Intent, name: str, report: wire.HostReport) -> Host:
 
     Where its containers reach its resolver: no policy but one of the Admin tier may forbid that. What lies inside the
     cluster is a container's or a host's. And the underlay's MTU, which counts for all hosts while this one is away, too.
+    And its public key: other hosts take no packets of it under another.
     """
     cluster = intent.cluster.cluster
     inside = (cluster.pool, cluster.hosts)
     resolvers = {found for found in report.resolvers if not any(found in block for block in inside)}
     host = intent.host(name)
     mtu = report.underlay_mtu or host.underlay_mtu
-    return replace(host, resolvers=tuple(sorted(resolvers)), underlay_mtu=mtu)
+    key = report.public_key or host.public_key
+    return replace(host, resolvers=tuple(sorted(resolvers)), underlay_mtu=mtu, public_key=key)
 
 
 def put_reported(draft: Draft, name: str, report: wire.HostReport) -> None:
     """Keep what of a host's report has to last."""
     host = reported(draft.intent, name, report)
-    if host != draft.intent.host(name):
-        draft.put(host)
+    if host == draft.intent.host(name):
+        return
+    for other in draft.intent.hosts.values():
+        if host.public_key and other.public_key == host.public_key and other.name != name:
+            raise NameInUse(f"host {other.name} has this key", field="public_key", remedy="make another one")
+    draft.put(host)
 
 
 def remove(draft: Draft, name: str, *, force: bool) -> Host:
