@@ -123,6 +123,17 @@ async def ended(host: Host) -> None:
     await host.machine.run("sh", "-c", "kill -KILL $(cat /run/socketplane/bgp/bgpd.pid)", check=False)
 
 
+@asynccontextmanager
+async def exposed(host: Host, name: str) -> AsyncIterator[str]:
+    """Have a container reached at an IPv6 address of no link's subnet."""
+    await host.cli("pool", "create", "far6", "2001:db8:77::7-2001:db8:77::7")
+    try:
+        yield (await host.cli("expose", name, "--pool", "far6")).out.strip()
+    finally:
+        await host.cli("expose", "rm", "2001:db8:77::7", check=False)
+        await host.cli("pool", "rm", "far6")
+
+
 async def everywhere(host: Host) -> bool:
     """Return whether all three hosts have a session, as a host is told."""
     told = [entry["status"] for entry in (await host.read("bgp", "status"))["hosts"]]
@@ -179,6 +190,9 @@ async def test_routes_follow_containers(world: World) -> None:
             both = {single(two): str(h3.machine.management), single(two6): lan[2]}
             await eventually("IPv6 by a session of its own", lambda: routes(both), timeout=30)
             assert await outside.reaches(two6) == WORLD
+            async with exposed(h1, "two") as floating:
+                await eventually("a floating address too", lambda: routes(both | {single(floating): lan[2]}))
+                assert await outside.reaches(floating) == WORLD
             await h1.cli("bgp", "peer", "rm", WORLD)
             await eventually("withdrawn with it", lambda: routed(**{two: h3}))
 
