@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -q --durations=10
 SIDE_BY_SIDE := -n 3
 FILES_SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-versions test-all bench lint format docs clean
+.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-versions test-kernel test-all bench lint format docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -64,7 +64,11 @@ test-versions: venv ## tests on the Open vSwitch and OVN of each supported Debia
 	@packaging/packages debootstrap
 	@$(BIN)/python -m releases test $(ARGS)
 
-test-all: packages venv lint test-versions ## also what is slow
+test-kernel: venv ## on the kernel's datapath and under systemd, in a virtual machine
+	@packaging/packages qemu-system-x86 qemu-utils debootstrap e2fsprogs
+	@$(BIN)/python -m vm test $(ARGS)
+
+test-all: packages venv lint test-versions test-kernel ## also what is slow
 	@$(PYTEST) tests
 
 bench: venv ## measure beside peers in the same run
@@ -72,14 +76,14 @@ bench: venv ## measure beside peers in the same run
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: venv ## format, lint, types, layers
-	@$(BIN)/ruff format --check src tests bench releases
-	@$(BIN)/ruff check src tests bench releases
+	@$(BIN)/ruff format --check src tests bench releases vm
+	@$(BIN)/ruff check src tests bench releases vm
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 format: venv
-	@$(BIN)/ruff format src tests bench releases
-	@$(BIN)/ruff check --fix src tests bench releases
+	@$(BIN)/ruff format src tests bench releases vm
+	@$(BIN)/ruff check --fix src tests bench releases vm
 
 docs: venv ## the command line's and the API's reference, from the code
 	@$(BIN)/python packaging/docs.py

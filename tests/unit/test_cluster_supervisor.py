@@ -44,7 +44,9 @@ def server(folder: Path, script: str = SERVER, patience: float = 10.0) -> Daemon
     (folder / "a-server").write_text(script)
     argv = (sys.executable, str(folder / "a-server"), str(socket))
     probing = Http(socket, "GET", "/")
-    return Daemon("a-server", "server", argv, folder / "run/pid", folder / "log/log", probing, (), patience=patience)
+    return Daemon(
+        "a-server", "server", argv, folder / "run/pid", folder / "log/log", probing, (), patience=patience, startup=patience
+    )
 
 
 @pytest.fixture

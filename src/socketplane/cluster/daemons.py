@@ -61,7 +61,9 @@ class Daemon:
     farewell: tuple[str, ...] = ("exit",)
     """What to say on the control socket to end it."""
     patience: float = 20.0
-    """Seconds until it must work, or must be gone."""
+    """Seconds until it must be gone."""
+    startup: float = 60.0
+    """Seconds until it must work; one that ends is not waited for. Slow machines load our programs for long."""
 
     @property
     def forks(self) -> bool:

@@ -56,7 +56,7 @@ class Direct:
         size = daemon.log.stat().st_size if daemon.log.exists() else 0
         pid = probe.pid_of(daemon)
         if pid is not None:
-            if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
+            if not probe.wait_until(lambda: probe.answers(daemon), daemon.startup):
                 raise CommandFailed(
                     f"process {pid} does not answer", _since(daemon.log, size), remedy=f"end it: kill {pid}"
                 )
@@ -70,22 +70,22 @@ class Direct:
 
     def _launch(self, daemon: Daemon, size: int) -> None:
         try:
-            run(daemon.argv, timeout=daemon.patience)
+            run(daemon.argv, timeout=daemon.startup)
         except CommandFailed as error:
             raise CommandFailed(error.message, _since(daemon.log, size) or error.lines) from None
-        if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
-            raise CommandFailed(f"does not work after {daemon.patience:g} s", _since(daemon.log, size))
+        if not probe.wait_until(lambda: probe.answers(daemon), daemon.startup):
+            raise CommandFailed(f"does not work after {daemon.startup:g} s", _since(daemon.log, size))
 
     def _spawn(self, daemon: Daemon, size: int) -> None:
         process = spawn(daemon.argv, daemon.log)
         if str(daemon.pidfile) not in " ".join(daemon.argv):
             daemon.pidfile.write_text(f"{process.pid}\n")
-        probe.wait_until(lambda: process.poll() is not None or probe.answers(daemon), daemon.patience)
+        probe.wait_until(lambda: process.poll() is not None or probe.answers(daemon), daemon.startup)
         if process.poll() is not None:
             daemon.pidfile.unlink(missing_ok=True)
             raise CommandFailed(f"ended at once with code {process.returncode}", _since(daemon.log, size))
         if not probe.answers(daemon):
-            raise CommandFailed(f"does not work after {daemon.patience:g} s", _since(daemon.log, size))
+            raise CommandFailed(f"does not work after {daemon.startup:g} s", _since(daemon.log, size))
 
     def stop(self, daemon: Daemon, mark: str = "") -> None:  # noqa: ARG002 - the protocol's
         """Ask a daemon to end, then tell it to, then end it."""
@@ -126,11 +126,11 @@ class Systemd:
         run(["systemctl", "reset-failed", *daemon.units], check=False)  # a unit that failed too often would not start
         try:
             run(["systemctl", "enable", "--quiet", daemon.units[0]])
-            run(["systemctl", "start", *daemon.units], timeout=daemon.patience + 90)
+            run(["systemctl", "start", *daemon.units], timeout=daemon.startup + 90)
         except CommandFailed as error:
             raise CommandFailed(error.message, self._journal(daemon.units, began) or error.lines) from None
-        if not probe.wait_until(lambda: probe.answers(daemon), daemon.patience):
-            raise CommandFailed(f"does not work after {daemon.patience:g} s", self._journal(daemon.units, began))
+        if not probe.wait_until(lambda: probe.answers(daemon), daemon.startup):
+            raise CommandFailed(f"does not work after {daemon.startup:g} s", self._journal(daemon.units, began))
 
     def stop(self, daemon: Daemon, mark: str) -> None:
         """Stop a daemon's units, and disable them if we enabled them."""

@@ -17,8 +17,8 @@ from socketplane.lab.say import Say
 from socketplane.lab.shell import CommandFailed
 
 UPLINK = "eth1"
-START = 90.0
-"""Seconds that a host's own start may take, a slow machine included."""
+START = 300.0
+"""Seconds that a host's own start may take, an emulated machine included."""
 READY = 60.0
 WARM = 30.0
 
