@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -q --durations=10
 SIDE_BY_SIDE := -n 3
 FILES_SIDE_BY_SIDE := -n 2 --dist loadfile
 
-.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-versions test-kernel test-all bench lint format docs clean
+.PHONY: help packages venv lock up down join leave demo test test-unit test-databases test-lab test-versions test-kernel test-all bench bench-kernel lint format docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 18
@@ -67,6 +67,11 @@ test-versions: venv ## tests on the Open vSwitch and OVN of each supported Debia
 test-kernel: venv ## on the kernel's datapath and under systemd, in a virtual machine
 	@packaging/packages qemu-system-x86 qemu-utils debootstrap e2fsprogs
 	@$(BIN)/python -m vm test $(ARGS)
+
+bench-kernel: venv ## traffic on the kernel's datapath beside its peers, in a virtual machine
+	@packaging/packages qemu-system-x86 qemu-utils debootstrap e2fsprogs
+	@$(BIN)/python -m vm bench
+	@$(BIN)/python -m bench --load build/vm/bench.json $(ARGS)
 
 test-all: packages venv lint test-versions test-kernel ## also what is slow
 	@$(PYTEST) tests

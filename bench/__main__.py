@@ -1,6 +1,7 @@
 """make bench: the controller alone, then networks on real engines beside their peers.
 
-python -m bench [--only SECTION] [--rounds N] [-o table|json] [--write]
+python -m bench [--only SECTION] [--rounds N] [-o table|json] [--write] [--save FILE]
+python -m bench --load FILE [-o table|json] [--write]
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from pathlib import Path
 
 from bench import (
     attach,
@@ -22,6 +23,7 @@ from bench import (
     policy_lab,
     policy_report,
     published,
+    report,
     scale_report,
     serving,
     shaping,
@@ -29,7 +31,7 @@ from bench import (
     traffic,
 )
 from bench.peers import Peers
-from bench.report import Section, merged
+from bench.report import Section
 from bench.table import Figure
 from socketplane.lab import build, labs
 
@@ -45,40 +47,54 @@ def main() -> None:
     """Run what was asked for and print it."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure SocketPlane beside its peers.")
     parser.add_argument("--only", choices=CHOICES)
-    parser.add_argument("--rounds", type=int, default=attach.ROUNDS, help="docker runs of each kind")
+    parser.add_argument(
+        "--rounds", type=int, help="how often each way of traffic is measured, and docker runs of each kind"
+    )
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
     parser.add_argument("--write", action="store_true", help=f"also write {REPORT.relative_to(peers.CHECKOUT)}")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="also write what was found into a file")
+    parser.add_argument("--load", type=Path, metavar="FILE", help="take what such a file holds, and measure nothing")
     options = parser.parse_args()
-    load = os.getloadavg()[0]
-    sections: dict[str, Section] = {}
-    if options.only in (None, "controller"):
-        sections["Controller, real ovsdb-servers, no switch"] = Section(_controller())
-    for name, module in (("policy", policy_report), ("scale", scale_report)):
-        if options.only in (None, name):
-            figures, picture = module.measure()
-            sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
-    if options.only in (None, "enforcement"):
-        sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
-    if options.only in (None, "attach", "traffic", "published", "shaping", "names", "services"):
-        on_engines = asyncio.run(_on_engines(options.only, options.rounds))
-        sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
+    sections = report.loaded(options.load.read_text()) if options.load else _measured(options.only, options.rounds)
+    if options.save:
+        options.save.write_text(report.saved(sections))
     found = {title: section.figures for title, section in sections.items()}
     text = "\n".join(table.show(title, figures) for title, figures in found.items())
     sys.stdout.write(table.as_json(found) + "\n" if options.output == "json" else text)
     if options.write:
-        _write(sections, load)
+        _write(sections)
 
 
-def _write(sections: Mapping[str, Section], load: float) -> None:
+def _measured(only: str | None, rounds: int | None) -> dict[str, Section]:
+    """Measure what was asked for."""
+    load = os.getloadavg()[0]
+    sections: dict[str, Section] = {}
+    if only in (None, "controller"):
+        sections["Controller, real ovsdb-servers, no switch"] = Section(_controller())
+    for name, module in (("policy", policy_report), ("scale", scale_report)):
+        if only in (None, name):
+            figures, picture = module.measure()
+            sections[module.TITLE] = Section(figures, module.ABOUT, (module.PICTURE, picture))
+    if only in (None, "enforcement"):
+        sections[policy_lab.TITLE] = Section(asyncio.run(policy_lab.measure()), policy_lab.ABOUT)
+    if only in (None, "traffic"):
+        title, section = traffic.measure(rounds or traffic.ROUNDS)
+        sections[title] = section
+    if only in (None, "attach", "published", "shaping", "names", "services"):
+        on_engines = asyncio.run(_on_engines(only, rounds or attach.ROUNDS))
+        sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
+    return {title: report.measured(section, load) for title, section in sections.items()}
+
+
+def _write(sections: Mapping[str, Section]) -> None:
     """Replace these sections of the report, and their pictures."""
-    now = datetime.now(UTC)
     for section in sections.values():
         if section.picture:
             name, svg = section.picture
             (REPORT.parent / "img").mkdir(exist_ok=True)
             (REPORT.parent / "img" / name).write_text(svg)
-    texts = {title: section.text(title, now, load) for title, section in sections.items()}
-    REPORT.write_text(merged(REPORT.read_text() if REPORT.exists() else "", texts))
+    texts = {title: section.text(title) for title, section in sections.items()}
+    REPORT.write_text(report.merged(REPORT.read_text() if REPORT.exists() else "", texts))
 
 
 def _controller() -> list[Figure]:
@@ -95,8 +111,6 @@ async def _on_engines(only: str | None, rounds: int) -> dict[str, Sequence[Figur
     lab = await build.up(NAME, 2, say=lambda line: print(line, file=sys.stderr))
     try:
         ready = await peers.prepare(lab)
-        if only in (None, "traffic"):
-            sections["Traffic"] = await traffic.measure(ready)
         if only in (None, "published"):
             sections[published.TITLE] = await published.measure(ready, lab.fabric)
         if only in (None, "shaping"):

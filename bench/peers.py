@@ -12,7 +12,8 @@ from socketplane.lab.machine import Machine
 
 BRIDGE, OVERLAY, OURS, FLOOR = "bench-bridge", "bench-overlay", "bench-ours", "bench-floor"
 CHECKOUT = Path(__file__).resolve().parent.parent
-PATIENCE = 15.0
+PATIENCE = 300.0
+"""Seconds: an emulated machine is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,16 @@ async def prepare(lab: Lab) -> Peers:
     Swarm has eth0 to itself: our underlay is in a userspace bridge, which would slow it down.
     """
     near, far = lab.hosts[:2]
-    await near.run("docker", "network", "create", BRIDGE)
-    await near.run("docker", "swarm", "init", "--advertise-addr", str(near.management), timeout=60)
+    await near.run("docker", "network", "create", BRIDGE, timeout=PATIENCE)
+    await near.run("docker", "swarm", "init", "--advertise-addr", str(near.management), timeout=PATIENCE)
     token = (await near.run("docker", "swarm", "join-token", "-q", "worker")).out.strip()
-    await far.run("docker", "swarm", "join", "--token", token, f"{near.management}:2377", timeout=60)
-    await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY)
-    await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/18")  # addresses rest after use
+    await far.run("docker", "swarm", "join", "--token", token, f"{near.management}:2377", timeout=PATIENCE)
+    await near.run("docker", "network", "create", "-d", "overlay", "--attachable", OVERLAY, timeout=PATIENCE)
+    # A large one: addresses rest after use.
+    await near.run("socketplane", "network", "create", OURS, "--subnet", "10.200.0.0/18", timeout=PATIENCE)
     await _make_floor(near)
     await _known(far, OURS)
-    status = json.loads((await near.run("socketplane", "status", "-o", "json")).out)
+    status = json.loads((await near.run("socketplane", "status", "-o", "json", timeout=PATIENCE)).out)
     datapaths = {host["report"]["datapath"] for host in status["hosts"] if host.get("report")}
     return Peers(near, far, ", ".join(sorted(datapaths)))
 
@@ -47,7 +49,7 @@ async def _make_floor(machine: Machine) -> None:
     socket = "/run/docker/plugins/floor.sock"
     start = f"cd {CHECKOUT} && {{ python -m bench.floor {socket} > /run/floor.log 2>&1 & }}"
     await machine.run("sh", "-c", f"{start}; until test -S {socket}; do sleep 0.05; done", timeout=PATIENCE)
-    await machine.run("docker", "network", "create", "-d", "floor", "--ipam-driver", "floor", FLOOR)
+    await machine.run("docker", "network", "create", "-d", "floor", "--ipam-driver", "floor", FLOOR, timeout=PATIENCE)
 
 
 async def _known(machine: Machine, network: str) -> None:

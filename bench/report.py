@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 
 from bench import table
 from bench.table import Figure
@@ -29,15 +30,42 @@ class Section:
     figures: Sequence[Figure]
     about: str = ""
     picture: tuple[str, str] | None = None
+    where: str = ""
+    """When and on what it was measured."""
 
-    def text(self, title: str, when: datetime, load: float) -> str:
-        """Return it as Markdown; `load` is the machine's before it."""
+    def text(self, title: str) -> str:
+        """Return it as Markdown."""
         heading, _, rest = table.show(title, self.figures).partition("\n\n")
-        where = f"{when:%Y-%m-%d}, Linux {platform.release()}, {os.cpu_count()} processors, load {load:.1f} before it."
-        parts = [heading, " ".join(part for part in (self.about, where) if part)]
+        parts = [heading, " ".join(part for part in (self.about, self.where) if part)]
         if self.picture:
             parts.append(f"![{title}: growth](img/{self.picture[0]})")
         return "\n\n".join([*parts, rest])
+
+
+def measured(section: Section, load: float) -> Section:
+    """Return it with what is known of this machine; `load` is what it had before."""
+    where = (
+        f"{datetime.now(UTC):%Y-%m-%d}, Linux {platform.release()}, {os.cpu_count()} processors, load {load:.1f} before it."
+    )
+    return replace(section, where=where)
+
+
+def saved(sections: Mapping[str, Section]) -> str:
+    """Return sections as JSON, for `loaded`."""
+    return json.dumps({title: asdict(section) for title, section in sections.items()})
+
+
+def loaded(text: str) -> dict[str, Section]:
+    """Return the sections that were saved."""
+    found = {}
+    for title, fields in json.loads(text).items():
+        figures = [
+            Figure(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+            for row in fields["figures"]
+        ]
+        picture = tuple(fields["picture"]) if fields["picture"] else None
+        found[title] = Section(figures, fields["about"], picture, fields["where"])
+    return found
 
 
 def merged(old: str, new: Mapping[str, str]) -> str:

@@ -19,6 +19,8 @@ class Figure:
     """Name of the peer that `ratio` is to."""
     ratio: float | None = None
     goal: str = ""
+    ratios: tuple[float, ...] = ()
+    """Of each round, where `ratio` is their median."""
 
     @property
     def median(self) -> float:
@@ -30,10 +32,14 @@ def show(title: str, figures: Sequence[Figure]) -> str:
     """Return a Markdown table."""
     lines = [f"### {title}", "", "| what | median | min to max | ratio | goal |", "|---|---|---|---|---|"]
     for figure in figures:
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f} x {figure.against}"
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}{_span(figure.ratios)} x {figure.against}"
         span = f"{min(figure.values):.4g} to {max(figure.values):.4g}" if len(figure.values) > 1 else ""
         lines.append(f"| {figure.name} | {figure.median:.4g} {figure.unit} | {span} | {ratio} | {figure.goal} |")
     return "\n".join(lines) + "\n"
+
+
+def _span(ratios: Sequence[float]) -> str:
+    return f" ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ""
 
 
 def as_json(sections: dict[str, Sequence[Figure]]) -> str:

@@ -1,6 +1,6 @@
 """The virtual machine, for `make test-kernel` and `make bench-kernel`.
 
-python -m vm test|shell|image|run -- COMMAND [--results DIR] [--timeout SECONDS]
+python -m vm test|bench|shell|image|run -- COMMAND [--results DIR] [--timeout SECONDS]
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds that the machine may take")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("test", help="the tests that are marked `kernel`")
+    commands.add_parser("bench", help="traffic beside its peers, for `python -m bench --load RESULTS/bench.json`")
     commands.add_parser("shell", help="look around")
     commands.add_parser("image", help="make the machine's image, and tell where it is")
     run = commands.add_parser("run", help="a command, in the checkout's folder; what it writes to $RESULTS comes out")

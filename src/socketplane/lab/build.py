@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from socketplane.cluster import openvswitch
 from socketplane.errors import Conflict, Forbidden, Unavailable
 from socketplane.lab import fabric, labs, layout, machine
 from socketplane.lab.form import form
 from socketplane.lab.labs import Lab
 from socketplane.lab.processes import Process
 from socketplane.lab.say import Say, silent
+from socketplane.model.forwarding import KERNEL, USERSPACE
 
 
 async def up(
@@ -53,7 +55,9 @@ async def up(
 async def _make(
     name: str, names: Sequence[str], *, bare: bool, datapath: str, encrypt: bool, owner: Process | None, say: Say
 ) -> Lab:
-    lab = replace(await _machines(name, names, say), bare=bare, encrypted=encrypt and not bare, owner=owner)
+    offload = not bare and await asyncio.to_thread(_finishes_checksums, datapath)
+    machines = await _machines(name, names, say, offload=offload)
+    lab = replace(machines, bare=bare, encrypted=encrypt and not bare, owner=owner)
     await asyncio.to_thread(lab.save)
     try:
         if not bare:
@@ -93,7 +97,13 @@ def _standing(name: str, hosts: int, bare: bool, encrypt: bool) -> Lab | None:
     return lab
 
 
-async def _machines(name: str, hosts: Sequence[str], say: Say) -> Lab:
+def _finishes_checksums(datapath: str) -> bool:
+    """Return whether what these hosts will forward with finishes checksums. auto: as `up` chooses."""
+    kernel = openvswitch.kernel_datapath() if datapath == "auto" else datapath == KERNEL.kind
+    return (KERNEL if kernel else USERSPACE).finishes_checksums
+
+
+async def _machines(name: str, hosts: Sequence[str], say: Say, *, offload: bool) -> Lab:
     say(f"starting {len(hosts)} machine{'s' if len(hosts) > 1 else ''}")
     await asyncio.to_thread(_make_folders, name)
     async with asyncio.TaskGroup() as tasks:
@@ -102,7 +112,7 @@ async def _machines(name: str, hosts: Sequence[str], say: Say) -> Lab:
     lab = Lab(name, bridges, tuple(rest), time.time())
     await asyncio.to_thread(lab.save)
     say("connecting them")
-    await fabric.connect(bridges, rest)
+    await fabric.connect(bridges, rest, offload=offload)
     return lab
 
 
