@@ -183,6 +183,18 @@ async def test_bad_options_change_nothing(site: Site) -> None:
         assert (await site.run("h1", "socketplane", "up", *wrong, check=False)).code == 2
 
 
+async def test_a_host_that_can_not_encrypt_is_refused_before_anything_changes(site: Site) -> None:
+    before = await site.look("h1")
+    failed = await site.up("h1", "--encrypt", "--datapath", "userspace", check=False)
+    assert failed.code == 1
+    assert "Error: encryption: this host can't encrypt: Open vSwitch's own datapath" in failed.err
+    assert "modules openvswitch and wireguard" in failed.err
+    assert await site.look("h1") == before
+    half = await site.up("h1", "--encrypt-port", "4500", check=False)
+    assert "encrypt: says how to encrypt, and not to do so; add --encrypt" in half.err
+    assert (await site.look("h1")).processes == before.processes
+
+
 async def test_the_uplink_moves_whole_or_not_at_all(site: Site) -> None:
     before = await site.look("h1")
     failed = await site.run("h1", "socketplane", "up", "--address", "198.19.0.1", "--uplink", "eth0", check=False)

@@ -110,10 +110,10 @@ def test_a_closed_input_chain_lets_in_wireguard_and_what_comes_out_of_it() -> No
     assert not any("sp-wg0" in line for line in plain)
 
 
-def test_a_first_handshake_is_news_and_a_later_one_is_not() -> None:
+def test_a_first_handshake_is_told_at_once_and_to_the_controller_alone() -> None:
     def report(handshake: float | None) -> HostReport:
         return HostReport(version="1", peers=[EncryptedPeer(host="h2", handshake=handshake)])
 
-    assert report(100.0).says_new(report(None))
-    assert not report(220.0).says_new(report(100.0))
-    assert report(None).says_new(report(100.0))
+    assert report(100.0).met != report(None).met
+    assert report(220.0).met == report(100.0).met == {"h2"}
+    assert not report(100.0).says_new(report(None))

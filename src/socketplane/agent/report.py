@@ -89,7 +89,7 @@ class Reporter:
         loop = asyncio.get_running_loop()
         while True:
             report = await self.gather()
-            if sent is None or report.bgp != sent.bgp or report.says_new(sent) or loop.time() >= due:
+            if sent is None or _differs(report, sent) or report.says_new(sent) or loop.time() >= due:
                 try:
                     await self._link.call("PUT", f"/v1/hosts/{self._link.host}/report", report, patience=0)
                     sent, due = report, loop.time() + self._interval
@@ -121,3 +121,8 @@ class Reporter:
             return await ask(socket, "connection-status") == "connected"
         except Unavailable:
             return False
+
+
+def _differs(report: wire.HostReport, sent: wire.HostReport) -> bool:
+    """Return whether a report has what the controller is to know at once, though other hosts are not told."""
+    return (report.bgp, report.met) != (sent.bgp, sent.met)

@@ -69,7 +69,7 @@ class Active:
         return wire.Change(
             type="snapshot",
             networks=[self.views.network(network) for network in intent.networks.values() if network.name],
-            hosts=[self.views.host(host) for host in intent.hosts.values()],
+            hosts=[self._host(host) for host in intent.hosts.values()],
             rules=self.rules(),
             limits={key: limits_of(found) for key, found in limits.items()} if host else None,
             names=self.names.all_of(host) if host else None,
@@ -94,7 +94,13 @@ class Active:
     def publish_host(self, name: str) -> None:
         """Tell those who watch of a host as it is now."""
         if (host := self.store.committed.hosts.get(name)) is not None:
-            self._publish(wire.Change(type="put", kind="host", host=self.views.host(host)))
+            self._publish(wire.Change(type="put", kind="host", host=self._host(host)))
+
+    def _host(self, host: Host) -> wire.Host:
+        """Show a host to others: how it stands with its peers is not theirs to know, and would be told of each pair."""
+        shown = self.views.host(host)
+        report = shown.report and shown.report.model_copy(update={"peers": []})
+        return shown.model_copy(update={"report": report})
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Tell those who watch of committed changes."""

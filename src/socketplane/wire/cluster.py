@@ -104,13 +104,17 @@ class HostReport(Wire):
     """Whom it has encrypted tunnels to."""
 
     def says_new(self, before: HostReport) -> bool:
-        """Return whether it says more than counts of the resolver and BGP, and when peers agreed on keys."""
+        """Return whether it says more than counts of the resolver and BGP, and how it stands with peers."""
         return self._without_counts() != before._without_counts()
 
     def _without_counts(self) -> HostReport:
         bgp = self.bgp and self.bgp.model_copy(update={"announced": 0, "announced6": 0})
-        peers = [peer.model_copy(update={"handshake": peer.handshake and 1.0}) for peer in self.peers]
-        return self.model_copy(update={"resolver": None, "bgp": bgp, "peers": peers})
+        return self.model_copy(update={"resolver": None, "bgp": bgp, "peers": []})
+
+    @property
+    def met(self) -> frozenset[str]:
+        """The peers that it has agreed on keys with."""
+        return frozenset(peer.host for peer in self.peers if peer.handshake)
 
 
 class Resolver(Wire):
