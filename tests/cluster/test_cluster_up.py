@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 
 from cluster_site import Site
+
+from socketplane.model.forwarding import SEGMENTATION
 
 NETWORKS = ("docker", "network", "ls", "--filter", "driver=socketplane", "--format", "{{.Name}}")
 RUNNING = ("docker", "ps", "--format", "{{.Names}}")
@@ -125,6 +128,36 @@ async def test_what_ran_before_is_used_and_never_stopped(site: Site) -> None:
     assert theirs.items() <= (await site.pids("h1")).items()
     assert await site.out("h1", *NETWORKS) == ""
     await site.run("h1", "ovs-vsctl", "del-br", "br-mine")
+
+
+async def test_segmentation_is_taken_over_where_that_works_and_given_back(site: Site) -> None:
+    """Whichever release this is: on where ovs-vswitchd cuts segments itself, off where it does not; a crash is mended."""
+    config = ("ovs-vsctl", "--if-exists", "get", "Open_vSwitch", ".", f"other_config:{SEGMENTATION}")
+    counter = ("ovs-appctl", "coverage/read-counter", "netdev_soft_seg_good")
+    await site.up()
+    able = (await site.run("h1", *counter, check=False)).code == 0
+    wanted = '"true"' if able else ""
+    assert await site.out("h1", *config) == wanted
+    enabled = ("grep", "-c", "Segmentation Offloading support enabled", "/var/log/openvswitch/ovs-vswitchd.log")
+    assert (await site.run("h1", *enabled, check=False)).code == (0 if able else 1)
+    # `up` died before ovs-vswitchd knew; or it was on, and another release came.
+    for noted in ("wanted", "on"):
+        file = site.machine("h1").path("/var/lib/socketplane/machine.json")
+        record = json.loads(await asyncio.to_thread(file.read_text))
+        await asyncio.to_thread(file.write_text, json.dumps({**record, "segmentation": noted}))
+        await site.run("h1", "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", f"other_config:{SEGMENTATION}=true")
+        await site.run("h1", "socketplane", "up")
+        assert await site.out("h1", *config) == wanted
+    # Who turns it off is obeyed.
+    await site.run("h1", "ovs-vsctl", "--no-wait", "set", "Open_vSwitch", ".", f"other_config:{SEGMENTATION}=false")
+    assert "Nothing to do" in (await site.run("h1", "socketplane", "up")).out
+    assert await site.out("h1", *config) == '"false"'
+    now = ["set", "Open_vSwitch", ".", f"other_config:{SEGMENTATION}=true"]
+    now = now if able else ["remove", "Open_vSwitch", ".", "other_config", SEGMENTATION]
+    await site.run("h1", "ovs-vsctl", "--no-wait", *now)
+    await site.run("h1", "socketplane", "down")
+    query = '["Open_vSwitch",{"op":"select","table":"Open_vSwitch","where":[],"columns":["other_config"]}]'
+    assert SEGMENTATION not in await site.out("h1", "ovsdb-tool", "query", "/etc/openvswitch/conf.db", query)
 
 
 async def test_up_starts_only_what_has_ended(site: Site) -> None:

@@ -46,6 +46,25 @@ async def test_ping_and_bulk_on_one_host_and_across(world: World) -> None:
     assert await _push(h2, "there", here) == f"{MEGABYTES}000000"
 
 
+async def test_containers_leave_segments_to_a_switch_that_cuts_them(world: World) -> None:
+    """Where Open vSwitch's own datapath can't, containers finish their packets: TCP would hang."""
+    h1, h2, _ = world.hosts
+    counter = ("ovs-appctl", "coverage/read-counter", "netdev_soft_seg_good")
+    cut = await h1.machine.run(*counter, check=False)
+    kernel = (await h1.read("status"))["hosts"][0]["report"]["datapath"] == "kernel"
+    await world.network("web")
+    there = await h2.run("there", "web", command=("socat", "TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat"))
+    await h1.run("client", "web")
+    pid = (await h1.docker("inspect", "-f", "{{.State.Pid}}", "client")).out.strip()
+    features = (await h1.machine.run("nsenter", "--target", pid, "--net", "ethtool", "-k", "eth0")).out
+    assert ("tx-checksumming: on" in features) == (kernel or cut.code == 0), features
+    assert await _push(h1, "client", there) == f"{MEGABYTES}000000"
+    if not kernel and cut.code == 0:
+        assert int((await h1.machine.run(*counter)).out) > int(cut.out), (
+            "nothing larger than a packet came out of a container"
+        )
+
+
 @pytest.mark.parametrize(("server", "patience"), [("h1", 1), ("h2", 4)])
 async def test_a_first_instruction_that_connects(world: World, server: str, patience: int) -> None:
     """Allowed succeeds, denied never: 50 containers whose first instruction is a connect.

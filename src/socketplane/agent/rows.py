@@ -16,7 +16,7 @@ BRIDGE = "br-int"
 OWNER = "socketplane"
 """Key in `external_ids` of every row that we made; the value says what for."""
 TABLES: dict[str, tuple[str, ...]] = {
-    "Open_vSwitch": ("bridges", "external_ids", "next_cfg", "cur_cfg", "datapaths"),
+    "Open_vSwitch": ("bridges", "external_ids", "other_config", "next_cfg", "cur_cfg", "datapaths"),
     "Bridge": ("name", "ports", "datapath_type", "fail_mode", "other_config", "external_ids"),
     "Port": ("name", "interfaces", "external_ids"),
     "Interface": ("name", "type", "mac", "mtu_request", "ofport", "error", "external_ids"),

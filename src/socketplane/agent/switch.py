@@ -79,7 +79,9 @@ class Switch:
         """The datapath that `ovn-bridge-datapath-type` names; None while the database is not read or names none."""
         tables = self._tables
         root = next(iter(tables["Open_vSwitch"].values()), None) if tables is not None else None
-        return forwarding.named(root["external_ids"].get("ovn-bridge-datapath-type")) if root is not None else None
+        if root is None:
+            return None
+        return forwarding.named(root["external_ids"].get("ovn-bridge-datapath-type"), root["other_config"])
 
     async def ensure_bridge(self, traits: Traits) -> None:
         """Make br-int, or set right what is wrong with it: datapath, fail mode, no in-band control."""

@@ -9,7 +9,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from socketplane.cluster import daemons, dockerdns, network, openvswitch, ovn, probe, rest, underlay, unitfiles
+from socketplane.cluster import (
+    daemons,
+    dockerdns,
+    network,
+    openvswitch,
+    ovn,
+    probe,
+    rest,
+    segmentation,
+    underlay,
+    unitfiles,
+)
 from socketplane.cluster.daemons import Daemon
 from socketplane.cluster.machine import Machine
 from socketplane.cluster.run import CommandFailed, run
@@ -49,6 +60,7 @@ def steps(machine: Machine, *, purge: bool) -> Iterator[Step]:
     yield _undo("Docker's dns", lambda: not dockerdns.ours(paths), lambda: dockerdns.forget(paths))
     yield _stop(machine, daemons.resolver(paths))  # after the firewall that leads queries to it
     yield _undo("underlay", lambda: machine.record.moved is None, lambda: underlay.put_back(machine))
+    yield _undo("segmentation", lambda: not machine.record.segmentation, lambda: segmentation.take_back(machine))
     yield _undo("chassis settings", lambda: not machine.record.external_ids, lambda: openvswitch.restore(machine))
     database, switch = _switch(machine)
     yield _stop(machine, switch)
@@ -153,7 +165,8 @@ def _switch(machine: Machine) -> tuple[Daemon, Daemon]:
 def _crashed(machine: Machine) -> bool:
     """Return whether something of ours is in Open vSwitch, which does not run."""
     record = machine.record
-    return bool(record.external_ids or record.moved) and not all(map(probe.answers, _switch(machine)))
+    ours = record.external_ids or record.moved or record.segmentation
+    return bool(ours) and not all(map(probe.answers, _switch(machine)))
 
 
 def _revive(machine: Machine) -> None:

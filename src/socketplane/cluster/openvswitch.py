@@ -86,7 +86,7 @@ def start_database(machine: Machine) -> None:
 def external_ids(paths: Paths) -> dict[str, str]:
     """Return the settings of the running database."""
     text = vsctl(paths, "--format=json", "--columns=external_ids", "list", "Open_vSwitch", wait=False)
-    return _only_map(json.loads(text)["data"])
+    return only_map(json.loads(text)["data"])
 
 
 def system_id(paths: Paths) -> str:
@@ -111,7 +111,7 @@ def _existing_system_id(paths: Paths) -> str:
     if not file.exists():
         return ""
     rows = json.loads(run(["ovsdb-tool", "query", str(file), _SELECT_IDS]).out)[0]["rows"]
-    return _only_map([[row["external_ids"]] for row in rows]).get("system-id", "")
+    return only_map([[row["external_ids"]] for row in rows]).get("system-id", "")
 
 
 def foreign_chassis(paths: Paths, ours: Mapping[str, str | None]) -> str | None:
@@ -195,6 +195,6 @@ def _keep_system_id(machine: Machine, value: str) -> None:
         file.write_text(f"{value}\n")
 
 
-def _only_map(rows: Any) -> dict[str, str]:
+def only_map(rows: Any) -> dict[str, str]:
     """Return the map in the only row's only column."""
     return {str(key): str(value) for row in rows for key, value in row[0][1]}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from socketplane.errors import InvalidInput
 from socketplane.files import private_directory, write_atomic
@@ -43,6 +43,8 @@ class Record:
     """Files outside our own folders that we made."""
     firewall: str = ""
     """Of which firewall we said what it has to let in."""
+    segmentation: Literal["", "wanted", "on"] = ""
+    """Whether we had Open vSwitch's own datapath take over segmentation; `wanted`: its process may not know yet."""
 
     @property
     def traits(self) -> Traits:

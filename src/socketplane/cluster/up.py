@@ -17,6 +17,7 @@ from socketplane.cluster import (
     preflight,
     probe,
     rest,
+    segmentation,
     trust,
     underlay,
     unitfiles,
@@ -65,6 +66,7 @@ def _switch(machine: Machine) -> Iterator[Step]:
     paths = machine.paths
     yield _run(machine, daemons.ovs_database(paths), lambda: openvswitch.start_database(machine))
     yield _run(machine, daemons.ovs_switch(paths, machine.record.traits))
+    yield Step("segmentation", lambda: segmentation.stands(machine), lambda: segmentation.turn(machine), AGAIN)
     settings = openvswitch.chassis_settings(machine.identity, machine.record.traits)
     yield Step(
         "chassis settings",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+SEGMENTATION = "userspace-tso-enable"
+"""Key of Open_vSwitch.other_config: whether Open vSwitch's own datapath takes over segmentation. Heeded at its start."""
 Kind = Literal["kernel", "userspace"]
 """Which of Open vSwitch's datapaths forwards packets: the kernel's module, or ovs-vswitchd itself."""
 
@@ -24,6 +26,8 @@ class Traits:
     """Whether the kernel must have the openvswitch module."""
     finishes_checksums: bool
     """Whether senders may leave checksums and segmentation to it. Otherwise TCP hangs where they do."""
+    learns_segmentation: bool
+    """Whether it finishes checksums and segments once `SEGMENTATION` is set, if Open vSwitch has the code for it."""
     borrows_underlay: bool
     """Whether tunnels use the kernel's routes and neighbours. Otherwise the NIC must be in a bridge of its own, and it is
     told the neighbours: the first packet to one that it doesn't know is lost."""
@@ -44,6 +48,7 @@ KERNEL = Traits(
     instance="system@ovs-system",
     needs_module=True,
     finishes_checksums=True,
+    learns_segmentation=False,
     borrows_underlay=True,
     refuses_fragments=True,
     mixes_up_flows=False,
@@ -56,15 +61,19 @@ USERSPACE = Traits(
     instance="netdev@ovs-netdev",
     needs_module=False,
     finishes_checksums=False,
+    learns_segmentation=True,
     borrows_underlay=False,
     refuses_fragments=False,
     mixes_up_flows=True,
     encrypts=False,
     dies_of_zero_snat=True,
 )
+SEGMENTING = replace(USERSPACE, finishes_checksums=True)
+"""Open vSwitch's own datapath with `SEGMENTATION` set."""
 BY_KIND: Mapping[Kind, Traits] = MappingProxyType({each.kind: each for each in (KERNEL, USERSPACE)})
 
 
-def named(bridge_type: str | None) -> Traits | None:
-    """Return the datapath that Open vSwitch's database calls so; None for a name that it has not."""
-    return next((each for each in BY_KIND.values() if each.bridge_type == bridge_type), None)
+def named(bridge_type: str | None, other_config: Mapping[str, str]) -> Traits | None:
+    """Return the datapath that Open vSwitch's database calls so, with these settings; None for a name that it has not."""
+    found = next((each for each in BY_KIND.values() if each.bridge_type == bridge_type), None)
+    return SEGMENTING if found == USERSPACE and other_config.get(SEGMENTATION) == "true" else found
