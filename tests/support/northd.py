@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from socketplane.compile import TABLES
+from socketplane.compile import TABLES, Features
+from socketplane.controller.recompute import Recompute, touch
 from socketplane.ovsdb import Client, Replica, insert, mutate
 from socketplane.ovsdb.operations import Operation
 from support.ovsdb_server import OvsdbServer
@@ -35,7 +36,14 @@ class Northd:
         self._southbound = southbound
 
     async def apply(self, operations: Sequence[Operation]) -> None:
-        """Apply operations in one transaction and return when the southbound shows them."""
+        """Apply operations in one transaction and return when the southbound shows them, as the controller leaves it."""
+        await self._compiled(operations)
+        recompute = Recompute()
+        recompute.note(operations, 0.0)
+        if recompute.due is not None and Features.from_schema(self.client.schema).incremental:
+            await self._compiled(touch(self.replica["Logical_Switch"]))
+
+    async def _compiled(self, operations: Sequence[Operation]) -> None:
         await self.client.transact(*operations, mutate("NB_Global", (), [("nb_cfg", "+=", 1)]))
         await self.replica.wait_for(
             lambda tables: all(r["nb_cfg"] == r["sb_cfg"] for r in tables["NB_Global"].values()), 30

@@ -12,6 +12,7 @@ import structlog
 from socketplane.compile import Compiler, Desired, Difference, operations
 from socketplane.controller.apart import NOT_A_REFUSAL, everything, write_apart
 from socketplane.controller.northbound import COUNT, Northbound
+from socketplane.controller.recompute import Recompute, touch
 from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
@@ -61,6 +62,7 @@ class Reconciler:
         self._full_at: float | None = None
         self._unmarked = False
         self._refused = False
+        self._recompute = Recompute()
         self.northbound = Northbound(client, lock, cluster.id, epoch, compiler.desired, self._tampered)
         self.ruleset = Ruleset(epoch)
         self.repairs = 0
@@ -169,7 +171,8 @@ class Reconciler:
 
     async def _sleep(self) -> None:
         """Return when there is something to do."""
-        seconds = None if self._full_at is None else max(0.0, self._full_at - time.monotonic())
+        moments = [moment for moment in (self._full_at, self._recompute.due) if moment is not None]
+        seconds = max(0.0, min(moments) - time.monotonic()) if moments else None
         try:
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
@@ -181,6 +184,9 @@ class Reconciler:
         if self._unmarked:
             await self.northbound.mark()
             self._unmarked = False
+        if self._recompute.due is not None and self._recompute.due <= time.monotonic():
+            self._recompute.due = None
+            await self.northbound.write(touch(self.northbound.replica["Logical_Switch"]))
         if self._full_at is not None and self._full_at <= time.monotonic():
             self._full_at = time.monotonic() + FULL_PASS_SECONDS
             await self._full_pass(repair=True)
@@ -227,6 +233,8 @@ class Reconciler:
             refused = await write_apart(self.northbound, difference(), self._compiler.desired)
             if count:
                 await self.northbound.write(count)
+        if self._compiler.features.incremental:
+            self._recompute.note(todo, time.monotonic())
         if count:
             self.ruleset.counted = revision, self.northbound.count
         for unit, reason in refused.items():
