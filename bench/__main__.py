@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench import (
     attach,
+    by_release,
     controller,
     naming,
     peers,
@@ -38,7 +39,8 @@ from socketplane.lab import build, labs
 NAME = "bench"
 REPORT = peers.CHECKOUT / "docs" / "benchmarks.md"
 FEW, MANY = 990, 9000
-CHOICES = ("controller", "policy", "scale", "enforcement", "attach", "traffic", "published", "shaping", "names", "services")
+ON_ENGINES = ("attach", "published", "shaping", "names", "services")
+CHOICES = ("controller", "policy", "scale", "enforcement", "traffic", "releases", *ON_ENGINES)
 ABOUTS = {module.TITLE: module.ABOUT for module in (naming, published, serving)}
 DAEMONS = ("controller", "agent", "plugin")
 
@@ -80,7 +82,10 @@ def _measured(only: str | None, rounds: int | None) -> dict[str, Section]:
     if only in (None, "traffic"):
         title, section = traffic.measure(rounds or traffic.ROUNDS)
         sections[title] = section
-    if only in (None, "attach", "published", "shaping", "names", "services"):
+    if only in (None, "releases"):
+        figures = asyncio.run(by_release.measure(NAME, rounds or attach.ROUNDS))
+        sections[by_release.TITLE] = Section(figures, by_release.ABOUT)
+    if only in (None, *ON_ENGINES):
         on_engines = asyncio.run(_on_engines(only, rounds or attach.ROUNDS))
         sections |= {title: Section(figures, ABOUTS.get(title, "")) for title, figures in on_engines.items()}
     return {title: report.measured(section, load) for title, section in sections.items()}

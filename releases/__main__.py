@@ -18,7 +18,7 @@ from socketplane.errors import SocketPlaneError
 
 RUNS = (
     ("-n", "3", "tests/ovsdb", "tests/northd", "tests/controller"),
-    ("-n", "2", "--dist", "loadfile", "tests/datapath"),
+    ("-n", "2", "--dist", "loadfile", "tests/datapath", "tests/cluster"),
     ("-n", "2", "--dist", "loadfile", "tests/lab", "-m", "smoke and not slow"),
 )
 """What pytest runs on each release: what shares nothing, then what shares a machine or a lab within a file."""

@@ -71,7 +71,11 @@ async def change(world: World, *documents: str, remove: str = "") -> None:
 async def received(host: Host, name: str, *streams: str) -> dict[str, list[int]]:
     """Return the numbers that each stream brought to a client, without the line that is being written."""
     texts = [(await host.inside(name, "cat", f"/tmp/{stream}", check=True)).out for stream in streams]
-    return {stream: [int(line) for line in text.split("\n")[:-1]] for stream, text in zip(streams, texts, strict=True)}
+    lines = {stream: text.split("\n")[:-1] for stream, text in zip(streams, texts, strict=True)}
+    for stream, found in lines.items():
+        strange = [(number, line) for number, line in enumerate(found) if not line.isdigit()]
+        assert not strange, f"{name}'s {stream} has {strange} among {len(found)} lines"
+    return {stream: [int(line) for line in found] for stream, found in lines.items()}
 
 
 @asynccontextmanager
