@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -158,8 +159,10 @@ def test_the_checkout_goes_in_as_it_stands(tmp_path: Path, monkeypatch: pytest.M
         subprocess.run(["git", "-C", str(checkout), *arguments], check=True, stdout=subprocess.DEVNULL)
 
     git("init", "-q")
+    (checkout / "src").mkdir()
     for name in ("kept", "changed", "gone", ".gitignore"):
-        (checkout / name).write_text("ignored\n")
+        (checkout / name).write_text("ignored\n__pycache__\n")
+    (checkout / "src/code.py").write_text("x = 1\n")
     git("add", "-A")
     (checkout / "changed").write_text("now")
     (checkout / "gone").unlink()
@@ -174,7 +177,9 @@ def test_the_checkout_goes_in_as_it_stands(tmp_path: Path, monkeypatch: pytest.M
         assert tar.getmember("srv/job/run").mode & 0o111
         assert {info.uid for info in tar.getmembers()} == {0}
     place = Path("opt/socketplane")
-    assert names == {place / "kept", place / "changed", place / "new", place / ".gitignore", Path("srv/job/run")}
+    compiled = Path(importlib.util.cache_from_source(place / "src/code.py"))
+    plain = {place / name for name in ("kept", "changed", "new", ".gitignore", "src/code.py")}
+    assert names == {*plain, compiled, Path("srv/job/run")}
 
 
 def test_what_goes_into_the_image_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ from socketplane.lab.say import Say
 from socketplane.lab.shell import CommandFailed
 
 UPLINK = "eth1"
-START = 300.0
+START = 900.0
 """Seconds that a host's own start may take, an emulated machine included."""
-READY = 60.0
-WARM = 30.0
+READY = 180.0
+WARM = 120.0
 
 
 async def form(lab: Lab, *, datapath: str, say: Say) -> None:
