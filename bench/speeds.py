@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.ways import Way
 
-SECONDS = 2
+SECONDS = 1
 PINGS = 100
 STREAMS = 8
 SMALL = 64
