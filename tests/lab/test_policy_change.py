@@ -13,7 +13,7 @@ import pytest
 
 from support.world import SERVE, Host, World, eventually
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.smoke]
 
 COUNT = "i=0; while echo $i; do i=$((i+1)); sleep 0.02; done"
 PUSH, ECHO, HTTP = 9, 7, 8080

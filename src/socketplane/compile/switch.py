@@ -60,6 +60,8 @@ def _defaults(output: Output, cluster: Cluster, network: Network, notes: dict[st
         ),
     }
     acls |= memberships(network, out, into)
+    if output.features.acl_tier:
+        acls |= acl.tier_ends({Direction.EGRESS: out, Direction.INGRESS: into})
     if network.routed:
         acls |= _routed(cluster, network, name)
     if network.subnet6 is not None:
