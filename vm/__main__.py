@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for results and logs, made anew")
     parser.add_argument("--timeout", type=float, default=TIMEOUT, help="seconds that the machine may take")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("test", help="the tests that are marked `kernel`")
+    commands.add_parser("test", help="tests of the lab on the kernel's datapath")
     commands.add_parser("bench", help="traffic beside its peers, for `python -m bench --load RESULTS/bench.json`")
     commands.add_parser("shell", help="look around")
     commands.add_parser("image", help="make the machine's image, and tell where it is")

@@ -52,7 +52,7 @@ def lab_name() -> str:
 def lab(lab_name: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Three hosts with SocketPlane on each, as `socketplane lab up` makes them."""
     begin = time.monotonic()
-    made = asyncio.run(build.up(lab_name, HOSTS, say=print))
+    made = asyncio.run(build.up(lab_name, HOSTS, datapath=os.environ.get("SOCKETPLANE_LAB_DATAPATH", "auto"), say=print))
     request.session.stash[TOOK] = time.monotonic() - begin
     yield made
     if request.session.stash.get(FAILED, False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from socketplane.lab.shell import Completed
 ECHO = ("socat", "TCP-LISTEN:7,fork,reuseaddr", "EXEC:cat")
 STREAM = ("socat", "TCP-LISTEN:9,fork,reuseaddr", "SYSTEM:while echo tick; do sleep 0.1; done")
 SERVE = ("httpd", "-f", "-p", "8080", "-h", "/www")
+PATIENCE = float(os.environ.get("SOCKETPLANE_PATIENCE", "1"))
+"""Factor of all waiting: an emulated processor is slow."""
 
 
 async def eventually(what: str, probe: Callable[[], Awaitable[Any]], timeout: float = 15.0) -> Any:
     """Return the probe's first true answer; fail with the last one when none comes in time."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while True:
         answer = await probe()
         if answer:
@@ -41,10 +44,11 @@ class Host:
         return self.machine.name
 
     async def docker(self, *arguments: str, check: bool = True, timeout: float = 60.0) -> Completed:
-        return await self.machine.run("docker", *arguments, check=check, timeout=timeout)
+        return await self.machine.run("docker", *arguments, check=check, timeout=timeout * PATIENCE)
 
     async def cli(self, *arguments: str, check: bool = True, timeout: float = 60.0, stdin: str | None = None) -> Completed:
-        return await self.machine.run("socketplane", *arguments, check=check, timeout=timeout, stdin=stdin)
+        patience = timeout * PATIENCE
+        return await self.machine.run("socketplane", *arguments, check=check, timeout=patience, stdin=stdin)
 
     async def read(self, *arguments: str) -> Any:
         """Return what a reading command says in JSON."""

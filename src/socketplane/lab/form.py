@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ from socketplane.lab.shell import CommandFailed
 UPLINK = "eth1"
 START = 900.0
 """Seconds that a host's own start may take, an emulated machine included."""
+AT_ONCE = "SOCKETPLANE_LAB_AT_ONCE"
+"""Variable of the environment: how many hosts join at the same time, where that would be too much for the machine.
+
+dockerd gives its containerd 15 s, whatever else goes on.
+"""
 READY = 180.0
 WARM = 120.0
 
@@ -39,8 +45,9 @@ async def form(lab: Lab, *, datapath: str, say: Say) -> None:
             if others:
                 say(f"socketplane join on {', '.join(host.name for host in others)}")
                 token = (await first.run("socketplane", "token", "create", "--uses", str(len(others)))).out.strip()
+                slots = asyncio.Semaphore(int(os.environ.get(AT_ONCE) or len(others)))
                 for host in others:
-                    tasks.create_task(_join(host, token, datapath, image))
+                    tasks.create_task(_join(host, token, datapath, image, slots))
     finally:
         image.cancel()
     say("waiting for the tunnels and for every host to be ready")
@@ -64,9 +71,10 @@ async def ready(host: Machine, hosts: int) -> None:
         await asyncio.sleep(0.3)
 
 
-async def _join(host: Machine, token: str, datapath: str, image: asyncio.Task[Path]) -> None:
-    # By standard input: an argument could be read by everybody in the process list.
-    await host.run("socketplane", "join", "-", *_arguments(host, datapath), stdin=token + "\n", timeout=START)
+async def _join(host: Machine, token: str, datapath: str, image: asyncio.Task[Path], slots: asyncio.Semaphore) -> None:
+    async with slots:
+        # By standard input: an argument could be read by everybody in the process list.
+        await host.run("socketplane", "join", "-", *_arguments(host, datapath), stdin=token + "\n", timeout=START)
     await _load(host, image)
 
 
