@@ -46,6 +46,7 @@ def unpack(disk: Path, target: Path) -> int | None:
     """Unpack the results; return the job's exit code, None where the machine ended without having written it."""
     try:
         with tarfile.open(disk, "r:") as tar:
+            tar.extraction_filter = getattr(tarfile, "tar_filter", None)  # since 3.12 Python wants to be told
             tar.extractall(target)
         return int((target / "code").read_text())
     except (tarfile.ReadError, OSError, ValueError):

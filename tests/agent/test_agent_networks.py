@@ -143,6 +143,27 @@ async def test_a_network_removed_as_soon_as_it_is_adopted_does_not_flicker(world
     assert "POST /networks/create" not in h1.engine.requests, "a late word of the watch is no wish"
 
 
+async def test_a_network_is_not_made_anew_before_the_controller_has_answered(world, h1, until, monkeypatch):
+    await h1.engine.network_create("web")
+    await until(lambda: h1.agent.link.networks)
+    asked, answer, delete = asyncio.Event(), asyncio.Event(), h1.agent.link.delete_network
+
+    async def slow(network):
+        monkeypatch.undo()
+        asked.set()
+        await answer.wait()
+        await delete(network)
+
+    monkeypatch.setattr(h1.agent.link, "delete_network", slow)
+    removal = asyncio.create_task(h1.engine.network_rm("web"))
+    await asked.wait()
+    await h1.agent.networks.sync()
+    answer.set()
+    await removal
+    assert await world.networks() == {}
+    assert "POST /networks/create" not in h1.engine.requests
+
+
 async def test_a_network_that_docker_is_removing_is_not_made_anew_meanwhile(world, h1, until):
     await h1.engine.network_create("web")
     await until(lambda: h1.agent.link.networks)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from ipaddress import IPv4Address, IPv6Address
 from types import SimpleNamespace
 from uuid import uuid4
 
+import pytest
 from datapath_site import Container
 from machine import Machine, Namespace
 
@@ -47,6 +49,18 @@ class ClaimingHost:
     def said(self) -> dict[str, str]:
         """Return what the controller is told: where each address is claimed, or why not."""
         return {str(claim.address): claim.link or claim.problem for claim in self.claimer.claims}
+
+
+async def end_with_the_claim(later: ClaimingHost, address: Address, other: Container, *ends: socket.socket) -> None:
+    """Give an address to another container; of a connection open by it, both ends hear nothing of one another any more."""
+    ours, theirs = ends
+    await later.give((address, other))
+    ours.sendall(b"and now?")
+    with pytest.raises(ConnectionResetError):
+        ours.recv(1)
+    theirs.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        theirs.recv(1)
 
 
 def hardware(where: Namespace | Machine, link: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import topology
-from claiming import ClaimingHost, hardware, neighbour
+from claiming import ClaimingHost, end_with_the_claim, hardware, neighbour
 from datapath_site import OUTSIDE, UPLINK, Container, Start, bridge_network
 from machine import Machine, Namespace, eventually
 from traffic import connects, listening, ping, tcp_socket, udp
@@ -186,13 +186,7 @@ async def test_open_connections_outlast_a_new_agent_and_end_with_the_claim(
             await later.claimer.reconcile()
             theirs.sendall(b"still")
             assert ours.recv(5) == b"still"
-            await later.give((A, other))
-            ours.sendall(b"and now?")
-            with pytest.raises(ConnectionResetError):
-                ours.recv(1)
-            theirs.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                theirs.recv(1)
+            await end_with_the_claim(later, A, other, ours, theirs)
     assert seen_from(outside, other.namespace, A) == OUTSIDE
     assert seen_from(shop.namespace, outside, OUTSIDE) == UPLINK
     del later.state.endpoints[other.id]

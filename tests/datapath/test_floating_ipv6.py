@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import topology
-from claiming import ClaimingHost, hardware, neighbour
+from claiming import ClaimingHost, end_with_the_claim, hardware, neighbour
 from datapath_site import OUTSIDE as OUTSIDE4
 from datapath_site import Container, Start
 from machine import Machine, Namespace, eventually
@@ -230,13 +230,7 @@ async def test_open_connections_outlast_a_new_agent_and_end_with_the_claim(
             assert later.said() == {str(A): "eth0"}
             theirs.sendall(b"still")
             assert ours.recv(5) == b"still"
-            await later.give((A, other))
-            ours.sendall(b"and now?")
-            with pytest.raises(ConnectionResetError):
-                ours.recv(1)
-            theirs.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                theirs.recv(1)
+            await end_with_the_claim(later, A, other, ours, theirs)
     assert seen_from(lan6, other.namespace, str(A), PORT) == OUTSIDE
     assert seen_from(shop.namespace, lan6, OUTSIDE, PORT) == UPLINK
     del later.state.endpoints[other.id]

@@ -49,8 +49,7 @@ def test_it_changes_a_row_of_ours_each_time_and_keeps_what_is_there() -> None:
     row = {"name": HOSTS_SWITCH, "external_ids": {"socketplane:owner": "x"}}
     for number in ("1", "2"):
         (operation,) = touch({theirs: {"name": "theirs", "external_ids": {}}, ours: row})
-        assert operation == update(
-            "Logical_Switch", by_uuid(ours), {"external_ids": {"socketplane:owner": "x", KEY: number}}
-        )
-        row = {**row, **operation.row}  # type: ignore[union-attr]
+        changes = [("external_ids", "delete", frozenset({KEY})), ("external_ids", "insert", {KEY: number})]
+        assert operation == mutate("Logical_Switch", by_uuid(ours), changes), "what else is there stays"
+        row = {"name": HOSTS_SWITCH, "external_ids": {"socketplane:owner": "x", KEY: number}}
     assert touch({}) == []

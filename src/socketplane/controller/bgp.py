@@ -9,7 +9,7 @@ from socketplane.controller.intent import Intent
 from socketplane.controller.reports import Reports
 from socketplane.controller.rows import Item
 from socketplane.model.bgp import Bgp, BgpPeer
-from socketplane.model.types import Address
+from socketplane.model.types import Address, order
 
 
 def settings(intent: Intent, host: str) -> wire.BgpSettings:
@@ -68,4 +68,4 @@ def _announced(intent: Intent, host: str) -> list[Address]:
             found.update(endpoint.addresses)
         found.update(intent.floating_of_holder.get(key, ()))
     told = (address for address in found if address.version in versions)
-    return sorted(told, key=lambda address: (address.version, int(address)))
+    return sorted(told, key=order)

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from socketplane.compile.names import HOSTS_SWITCH
-from socketplane.ovsdb import Operation, by_uuid, update
+from socketplane.ovsdb import Operation, by_uuid, mutate
 from socketplane.ovsdb.operations import Mutate
 
 NEAR = 10.0
@@ -46,7 +46,8 @@ def touch(switches: Mapping[UUID, Mapping[str, Any]]) -> list[Operation]:
     for uuid, row in switches.items():
         if row["name"] == HOSTS_SWITCH:
             number = int(row["external_ids"].get(KEY, "0")) + 1
-            return [update("Logical_Switch", by_uuid(uuid), {"external_ids": {**row["external_ids"], KEY: str(number)}})]
+            changes = [("external_ids", "delete", frozenset({KEY})), ("external_ids", "insert", {KEY: str(number)})]
+            return [mutate("Logical_Switch", by_uuid(uuid), changes)]
     return []
 
 

@@ -12,7 +12,7 @@ import structlog
 from socketplane.compile import Compiler, Desired, Difference, operations
 from socketplane.controller.apart import NOT_A_REFUSAL, everything, write_apart
 from socketplane.controller.northbound import COUNT, Northbound
-from socketplane.controller.recompute import Recompute, touch
+from socketplane.controller.recompute import LATER, Recompute, touch
 from socketplane.controller.ruleset import Ruleset
 from socketplane.controller.store import Change
 from socketplane.errors import Unavailable
@@ -148,6 +148,8 @@ class Reconciler:
         """Write what is fed, repair what is tampered with, and look through everything now and then, until cancelled."""
         watcher = asyncio.create_task(self._watch_connection())
         self._full_at = time.monotonic() + FULL_PASS_SECONDS
+        if self._compiler.features.incremental:
+            self._recompute.due = time.monotonic() + LATER  # the controller before us may have ended before it was due
         try:
             while True:
                 await self._sleep()
@@ -185,8 +187,8 @@ class Reconciler:
             await self.northbound.mark()
             self._unmarked = False
         if self._recompute.due is not None and self._recompute.due <= time.monotonic():
-            self._recompute.due = None
             await self.northbound.write(touch(self.northbound.replica["Logical_Switch"]))
+            self._recompute.due = None
         if self._full_at is not None and self._full_at <= time.monotonic():
             self._full_at = time.monotonic() + FULL_PASS_SECONDS
             await self._full_pass(repair=True)
@@ -224,6 +226,8 @@ class Reconciler:
         counted = self.ruleset.counted
         count = () if counted and counted[0] == revision else (COUNT,)
         refused: dict[str, str] = {}
+        if self._compiler.features.incremental:
+            self._recompute.note(todo, time.monotonic())  # before: where no answer comes, it may have been written
         try:
             await self.northbound.write([*todo, *count])
         except NOT_A_REFUSAL:
@@ -233,8 +237,6 @@ class Reconciler:
             refused = await write_apart(self.northbound, difference(), self._compiler.desired)
             if count:
                 await self.northbound.write(count)
-        if self._compiler.features.incremental:
-            self._recompute.note(todo, time.monotonic())
         if count:
             self.ruleset.counted = revision, self.northbound.count
         for unit, reason in refused.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from socketplane.model.types import Address
+from socketplane.model.types import Address, order
 
 ALL_HOSTS = ""
 
@@ -32,7 +32,7 @@ class BgpPeer:
     @property
     def place(self) -> tuple[int, int, str]:
         """What peers are sorted by."""
-        return self.address.version, int(self.address), self.host
+        return *order(self.address), self.host
 
     def is_of(self, host: str) -> bool:
         """Return whether a host has this peer."""

@@ -83,6 +83,11 @@ def _pool6(cluster: UUID) -> IPv6Network:
     return IPv6Network((b"\xfd" + digest[:5] + bytes(10), POOL6_PREFIX))
 
 
+def order(address: Address) -> tuple[int, int]:
+    """Return what addresses of both versions of IP are sorted by."""
+    return address.version, int(address)
+
+
 def pool6_around(subnet: IPv6Network) -> IPv6Network:
     """Return the pool that a network's subnet was cut from."""
     return subnet.supernet(new_prefix=POOL6_PREFIX)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from socketplane import wire
-from socketplane.model.types import Address
+from socketplane.model.types import Address, order
 
 _AT_MOST = 200
 
@@ -18,7 +18,7 @@ def parse(told: str) -> list[wire.BgpSession]:
     """Return the sessions that `show bgp neighbors json` tells. ValueError: that is not what it says."""
     neighbors = orjson.loads(told)
     found = [_session(ip_address(key), about) for key, about in neighbors.items() if isinstance(about, dict)]
-    return sorted(found, key=lambda session: (session.peer.version, int(session.peer)))
+    return sorted(found, key=lambda session: order(session.peer))
 
 
 def _session(peer: Address, about: Mapping[str, Any]) -> wire.BgpSession:

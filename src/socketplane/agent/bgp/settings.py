@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
 
-from socketplane.model.types import Address
+from socketplane.model.types import Address, order
 
 _NOTHING = "socketplane-nothing"
 NOTHING_COMES_IN = f"route-map {_NOTHING} deny 10"
@@ -83,10 +83,10 @@ def _within(have: Settings, want: Settings) -> Iterator[str]:
     if have.asn is None:
         yield from _begin(want)
     changed = {address: neighbor for address, neighbor in want.neighbors.items() if have.neighbors.get(address) != neighbor}
-    for address in _sorted(have.neighbors):
+    for address in sorted(have.neighbors, key=order):
         if address in changed or address not in want.neighbors:
             yield f"no neighbor {address}"
-    for address in _sorted(changed):
+    for address in sorted(changed, key=order):
         neighbor = changed[address]
         yield f"neighbor {address} remote-as {neighbor.asn}"
         if neighbor.password:
@@ -110,7 +110,7 @@ def _begin(want: Settings) -> Iterator[str]:
 
 def _spoken(neighbors: Collection[Address], version: int) -> Iterator[str]:
     """Have each told of its own version of IP alone: the session's own address is the next hop then."""
-    for address in _sorted(neighbors):
+    for address in sorted(neighbors, key=order):
         if address.version == version:
             yield f"neighbor {address} activate"
             yield f"neighbor {address} route-map {_NOTHING} in"  # last: without it, all of this one is told anew
@@ -121,8 +121,4 @@ def _spoken(neighbors: Collection[Address], version: int) -> Iterator[str]:
 def _networks(have: Collection[Address], want: Collection[Address], version: int) -> Iterator[str]:
     for prefix, addresses in (("no ", set(have) - set(want)), ("", set(want) - set(have))):
         of_version = [address for address in addresses if address.version == version]
-        yield from (f"{prefix}network {address}/{address.max_prefixlen}" for address in _sorted(of_version))
-
-
-def _sorted(addresses: Collection[Address]) -> list[Address]:
-    return sorted(addresses, key=lambda address: (address.version, int(address)))
+        yield from (f"{prefix}network {address}/{address.max_prefixlen}" for address in sorted(of_version, key=order))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address
 from struct import Struct
 
+from socketplane.agent.floating.asking import PROBES, answers
 from socketplane.agent.floating.kernel import Place
 
 ETH_P_ARP = 0x0806
@@ -17,10 +17,6 @@ _REQUEST, _REPLY = 1, 2
 _PACKET = Struct("!6s6sH6sH6s4s6s4s")
 _EVERYBODY, _NOBODY = b"\xff" * 6, bytes(6)
 _UNSPECIFIED = bytes(4)
-PROBES = 3
-PROBE_EVERY = 0.12
-"""Seconds. RFC 5227 takes seconds for it; a container that moved shall be reachable again within one."""
-SETTLE = 0.2
 
 
 def taken(place: Place, addresses: Collection[IPv4Address]) -> dict[IPv4Address, str]:
@@ -32,7 +28,7 @@ def taken(place: Place, addresses: Collection[IPv4Address]) -> dict[IPv4Address,
             for packed, address in wanted.items():
                 if address not in found:
                     wire.send(_PACKET.pack(_EVERYBODY, mac, ETH_P_ARP, _HEAD, _REQUEST, mac, _UNSPECIFIED, _NOBODY, packed))
-            for other, sender, target in _heard(wire, PROBE_EVERY if number < PROBES - 1 else SETTLE):
+            for other, sender, target in _heard(wire, number):
                 key = target if sender == _UNSPECIFIED else sender
                 if other != mac and key in wanted:
                     found[wanted[key]] = other.hex(":")
@@ -55,15 +51,9 @@ def _wire(place: Place) -> Iterator[tuple[socket.socket, bytes]]:
         yield wire, bytes.fromhex(place.mac.replace(":", ""))
 
 
-def _heard(wire: socket.socket, seconds: float) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield sender's MAC, sender's and target's address of the ARP packets that arrive within these seconds."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        wire.settimeout(left)
-        try:
-            packet = wire.recv(2048)
-        except TimeoutError:
-            return
+def _heard(wire: socket.socket, probe: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield sender's MAC, sender's and target's address of the ARP packets that come after a probe."""
+    for packet in answers(wire, probe):
         if len(packet) < _PACKET.size:
             continue
         _, _, _, head, _, mac, sender, _, target = _PACKET.unpack(packet[: _PACKET.size])

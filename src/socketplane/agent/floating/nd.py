@@ -8,12 +8,11 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address
 
-from socketplane.agent.floating.arp import PROBE_EVERY, PROBES, SETTLE
+from socketplane.agent.floating.asking import PROBES, answers
 from socketplane.agent.floating.kernel import Place
 
 ETH_P_IPV6 = 0x86DD
@@ -49,7 +48,7 @@ def taken(place: Place, addresses: Collection[IPv6Address]) -> dict[IPv6Address,
             for address in addresses:
                 if address not in found:
                     wire.send(_packet(mac, _NOBODY, _solicited_node(address), _SOLICITATION, 0, address.packed))
-            for other, address in _claims(wire, PROBE_EVERY if number < PROBES - 1 else SETTLE):
+            for other, address in filter(None, map(claimed, answers(wire, number))):
                 if other != mac and address in addresses:
                     found[address] = other.hex(":")
     return found
@@ -98,19 +97,6 @@ def _wire(place: Place, addresses: Collection[IPv6Address]) -> Iterator[tuple[so
             wire.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, wanted)
         wire.bind((place.name, ETH_P_IPV6))
         yield wire, bytes.fromhex(place.mac.replace(":", ""))
-
-
-def _claims(wire: socket.socket, seconds: float) -> Iterator[tuple[bytes, IPv6Address]]:
-    """Yield who has, or is about to take, what address, as far as it is heard within these seconds."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        wire.settimeout(left)
-        try:
-            packet = wire.recv(2048)
-        except TimeoutError:
-            return
-        if (claim := claimed(packet)) is not None:
-            yield claim
 
 
 def claimed(packet: bytes) -> tuple[bytes, IPv6Address] | None:

@@ -13,6 +13,7 @@ from socketplane.controller.api.answers import body_as
 from socketplane.controller.api.context import Ctx
 from socketplane.controller.api.describe import Items, body_is
 from socketplane.controller.plans import floating, pools
+from socketplane.model.types import order
 
 router = APIRouter(prefix="/v1", tags=["floating addresses"])
 
@@ -46,7 +47,7 @@ async def remove_pool(name: str, ctx: Ctx) -> None:
 @router.get("/floating")
 async def list_floating(ctx: Ctx) -> Items[wire.Floating]:
     """List the floating addresses."""
-    found = sorted(ctx.active.store.committed.floating.values(), key=lambda each: (each.address.version, int(each.address)))
+    found = sorted(ctx.active.store.committed.floating.values(), key=lambda each: order(each.address))
     return Items(items=[ctx.active.views.floating(each) for each in found])
 
 
