@@ -79,18 +79,21 @@ async def test_a_plain_cluster_takes_everybody(world):
 
 async def test_keys_are_told_to_all_and_kept(encrypted, databases, keys):
     assert (await encrypted.admin.call("GET", "/v1/status"))["encrypted"]
-    heard = []
+    heard, peers = [], []
 
     async def follow():
         async for change in encrypted.h2.watch():
             if change.kind == "host" and change.host:
                 heard.append((change.host.name, change.host.public_key))
+                peers.extend(change.host.report.peers)
 
     following = asyncio.create_task(follow())
     await encrypted.until(lambda: len(encrypted.active.hub))
-    await report(encrypted.h1, "h1", public_key=key(1))
+    await report(encrypted.h1, "h1", public_key=key(1), peers=[{"host": "h2", "handshake": 1.0}])
     await encrypted.until(lambda: ("h1", key(1)) in heard)
     following.cancel()
+    assert peers == [], "of each pair of hosts, to each host: nobody could bear that"
+    assert (await encrypted.admin.call("GET", "/v1/hosts/h1"))["report"]["peers"]
     await report(encrypted.h1, "h1")
     assert (await encrypted.admin.call("GET", "/v1/hosts/h1"))["public_key"] == key(1), "an agent without one yet"
     await report(encrypted.h1, "h1", public_key=key(8))

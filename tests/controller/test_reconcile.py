@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from socketplane.compile import names
+from socketplane.controller.recompute import KEY
 from socketplane.controller.schema import SCHEMA_FILE
 from socketplane.errors import Unavailable
 from socketplane.model.types import mac_of
@@ -262,3 +263,21 @@ async def test_what_the_northbound_refuses_does_not_hold_up_the_rest(world, oper
     await world.until(lambda: world.active.reconciler.alarm is None, 5)
     assert len(ports(world)) == 3
     assert world.active.reconciler.gap() == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [support.northbound_schema(tiers=True, incremental=True), support.northbound_schema(tiers=False, incremental=False)],
+    indirect=True,
+    ids=["incremental", "not"],
+)
+async def test_a_start_has_an_incremental_northd_compute_everything_anew(controller, schema):
+    reconciler = controller.active.reconciler
+
+    def done():
+        rows = reconciler.northbound.replica["Logical_Switch"].values()
+        return reconciler._recompute.due is None and any(KEY in row["external_ids"] for row in rows)
+
+    if "options" in schema["tables"]["DNS"]["columns"]:
+        await controller.until(done)
+    assert reconciler._recompute.due is None

@@ -29,8 +29,11 @@ from support.ports import free_port
 NB_SCHEMA = Path("/usr/share/ovn/ovn-nb.ovsschema")
 
 
-def northbound_schema(*, tiers: bool) -> dict[str, Any]:
-    """Return OVN's schema with tiers of ACLs, as 23.06 brought them, or without, whatever is installed."""
+def northbound_schema(*, tiers: bool, incremental: bool | None = None) -> dict[str, Any]:
+    """Return OVN's schema with tiers of ACLs, as 23.06 brought them, or without, whatever is installed.
+
+    `incremental`: as of releases whose northd computes only what changed, or of others; None: as installed.
+    """
     schema: dict[str, Any] = json.loads(NB_SCHEMA.read_text())
     columns = schema["tables"]["ACL"]["columns"]
     columns.pop("tier", None)
@@ -39,6 +42,12 @@ def northbound_schema(*, tiers: bool) -> dict[str, Any]:
         columns["tier"] = {"type": {"key": {"type": "integer", "minInteger": 0, "maxInteger": 3}}}
         actions.append("pass")
     columns["action"]["type"]["key"]["enum"][1] = actions
+    if incremental is not None:
+        schema["tables"]["DNS"]["columns"].pop("options", None)
+    if incremental:
+        schema["tables"]["DNS"]["columns"]["options"] = {
+            "type": {"key": "string", "value": "string", "min": 0, "max": "unlimited"}
+        }
     return schema
 
 

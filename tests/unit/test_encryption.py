@@ -12,10 +12,12 @@ import pytest
 from socketplane.agent import iptables, ruleset
 from socketplane.agent.encryption.key import load_or_make
 from socketplane.agent.ruleset import Boundary
+from socketplane.cluster.openvswitch import chassis_settings
 from socketplane.cluster.trust import Options, fits
 from socketplane.encryption import Encryption
 from socketplane.errors import Conflict
 from socketplane.identity import HostIdentity
+from socketplane.model.forwarding import KERNEL
 from socketplane.wire import EncryptedPeer, HostReport
 
 IDENTITY = HostIdentity(
@@ -117,3 +119,9 @@ def test_a_first_handshake_is_told_at_once_and_to_the_controller_alone() -> None
     assert report(100.0).met != report(None).met
     assert report(220.0).met == report(100.0).met == {"h2"}
     assert not report(100.0).says_new(report(None))
+
+
+def test_tunnels_end_at_the_encrypted_address() -> None:
+    assert chassis_settings(IDENTITY, KERNEL)["ovn-encap-ip"] == "169.254.209.7"
+    plain = replace(IDENTITY, encryption=None)
+    assert chassis_settings(plain, KERNEL)["ovn-encap-ip"] == "10.0.0.1"
